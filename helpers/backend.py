@@ -1,0 +1,123 @@
+"""The one file that knows which Keras backend runs."""
+
+import functools
+import logging
+import os
+
+import keras
+
+NAME = keras.backend.backend()
+
+if NAME == "tensorflow":
+    import tensorflow as tf
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+elif NAME == "jax":
+    import jax
+elif NAME == "torch":
+    import torch
+else:
+    raise ValueError(
+        "helpers needs the Keras backend tensorflow, jax or torch; set "
+        f"KERAS_BACKEND before Python starts. Received: {NAME}"
+    )
+
+
+def compiled(function):
+    """Compile `function` of tensors with XLA where the backend has it.
+
+    TensorFlow and JAX compile once for every new set of argument shapes; inside
+    a larger compiled program the function becomes a part of it. PyTorch runs it
+    as it is. Arguments must be tensors or nested lists, tuples and dicts of them.
+
+    Args:
+        function: Callable of tensors that returns tensors.
+
+    Returns:
+        Callable with the same arguments and results.
+    """
+    if NAME == "tensorflow":
+        return functools.wraps(function)(
+            tf.function(function, jit_compile=True, autograph=False)
+        )
+    if NAME == "jax":
+        return jax.jit(function)
+    return function
+
+
+def value_and_gradient(function):
+    """Return a function that gives the value of `function` and its gradient.
+
+    Args:
+        function: Callable whose first argument is a float tensor and whose result
+            is a scalar or a tensor; a tensor is summed for the gradient.
+
+    Returns:
+        Callable `(tensor, *rest) -> (value, gradient)`; the gradient has the shape
+        of the first argument.
+    """
+
+    def with_gradient(tensor, *rest):
+        tensor = keras.ops.convert_to_tensor(tensor)
+        if NAME == "tensorflow":
+            with tf.GradientTape() as tape:
+                tape.watch(tensor)
+                value = function(tensor, *rest)
+            return value, tape.gradient(value, tensor)
+        if NAME == "jax":
+            value, pullback = jax.vjp(lambda t: function(t, *rest), tensor)
+            return value, pullback(jax.numpy.ones_like(value))[0]
+        tensor = tensor.detach().clone().requires_grad_(True)
+        with torch.enable_grad():
+            value = function(tensor, *rest)
+            (gradient,) = torch.autograd.grad(value.sum(), tensor)
+        return value.detach(), gradient
+
+    return with_gradient
+
+
+def compile_whole_step():
+    """Tell whether `model.fit` should compile the whole step with XLA.
+
+    On a CPU, TensorFlow's own convolutions (oneDNN) beat XLA's, so only the
+    islands marked by `compiled` are; elsewhere Keras decides.
+
+    Returns:
+        `False` for TensorFlow on a CPU, else `"auto"`.
+    """
+    return False if NAME == "tensorflow" and not has_gpu() else "auto"
+
+
+def has_gpu():
+    """Tell whether the backend sees a GPU.
+
+    Returns:
+        bool.
+    """
+    if NAME == "tensorflow":
+        return bool(tf.config.list_physical_devices("GPU"))
+    if NAME == "jax":
+        return jax.default_backend() in ("gpu", "cuda", "rocm")
+    return torch.cuda.is_available()
+
+
+def device_name():
+    """Name the device on which the backend computes.
+
+    Returns:
+        str, for example `"CPU, 2 cores"` or the name of the GPU.
+    """
+    if not has_gpu():
+        cores = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count()
+        )
+        return f"CPU, {cores} cores"
+    if NAME == "tensorflow":
+        device = tf.config.list_physical_devices("GPU")[0]
+        details = tf.config.experimental.get_device_details(device)
+        return details.get("device_name", "GPU")
+    if NAME == "jax":
+        return jax.devices()[0].device_kind
+    return torch.cuda.get_device_name()
