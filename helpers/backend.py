@@ -1,16 +1,47 @@
 """The one file that knows which Keras backend runs."""
 
+import contextlib
 import functools
 import logging
 import os
+import re
+import sys
+import tempfile
 
-import keras
+_CHATTER = re.compile(r"[IW]\d{4} |WARNING: All log messages before absl|.*cuInit|\s*$")
+
+
+@contextlib.contextmanager
+def _without_startup_chatter():
+    """Hold back what TensorFlow's C++ side writes to stderr while it starts.
+
+    Some of these lines ignore TF_CPP_MIN_LOG_LEVEL and would stand in every
+    notebook. Lines that are not informational are written out afterwards.
+    """
+    with tempfile.TemporaryFile() as kept:
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            kept.seek(0)
+            for line in kept.read().decode(errors="replace").splitlines():
+                if not _CHATTER.match(line):
+                    print(line, file=sys.stderr)
+
+
+with _without_startup_chatter():
+    import keras
 
 NAME = keras.backend.backend()
 
 if NAME == "tensorflow":
     import tensorflow as tf
 
+    with _without_startup_chatter():
+        tf.config.list_physical_devices()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 elif NAME == "jax":
     import jax

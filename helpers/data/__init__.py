@@ -1,0 +1,1 @@
+"""Data for the notebooks: MNIST digits and T1-weighted head scans."""
