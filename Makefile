@@ -1,0 +1,99 @@
+# The targets that README.md explains; CI calls the same ones.
+#   make run ONLY=01          only the notebooks whose names contain 01
+#   make run KERNEL=NAME      another kernel specification (see `make kernels`)
+#   make run PYTHON=python3.12   the Python that .venv is created with
+PYTHON ?= python3
+KERNEL ?= python3
+ONLY ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.installed
+NBVAL := --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	--nbval-kernel-name $(KERNEL) --nbval-cell-timeout 1200
+
+# The kernel is the one of .venv, also where the reader has another of that name.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.PHONY: run store test lab lint format sync figures bench readme kernels links lock \
+	site test-backends test-oldest clean help
+
+help:
+	@echo "make run            execute the notebooks into build/, with a summary"
+	@echo "make test           unit tests, style checks, every notebook through nbval"
+	@echo "make lab            open JupyterLab on the series"
+	@echo "make lint           check style and pairing;  make format: mend the style"
+	@echo "make sync           write notebooks/*.ipynb from the .py sources"
+	@echo "make store          keep the last run: notebooks, scorecards, README tables"
+	@echo "make figures        draw images/;  make bench: measure benchmarks/results/"
+	@echo "make test-backends  the tests of helpers on JAX and PyTorch"
+	@echo "make test-oldest    the tests of helpers on TensorFlow 2.19, Keras 3.10"
+	@echo "make kernels        install a CPU and a GPU kernel specification in .venv"
+	@echo "make links REPO=owner/name   point every link at another repository"
+	@echo "make lock           write requirements.lock anew;  make clean: remove build/"
+
+$(READY): requirements.lock tools/environment.py
+	@$(PYTHON) tools/environment.py $(VENV) requirements.lock
+
+run: $(READY)
+	@$(PY) tools/run_notebooks.py --kernel $(KERNEL) --only "$(ONLY)"
+
+store: $(READY)
+	@$(PY) tools/store.py --only "$(ONLY)"
+
+test: $(READY)
+	REGISTRATION_PROFILE=$${REGISTRATION_PROFILE:-quick} \
+	$(PY) -m pytest --durations 10 $(NBVAL) tests notebooks
+
+lab: $(READY)
+	$(PY) -m jupyterlab --notebook-dir . --ServerApp.default_url /lab/tree/notebooks
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pytest -q tests/test_notebooks.py
+
+format: $(READY)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+sync: $(READY)
+	$(PY) tools/sync.py
+
+readme: $(READY)
+	$(PY) tools/readme.py
+
+figures: $(READY)
+	$(PY) tools/run_scripts.py tools/figures --only "$(ONLY)"
+
+kernels: $(READY)
+	$(PY) -m ipykernel install --sys-prefix --name registration-cpu \
+		--display-name "Registration (CPU)" --env CUDA_VISIBLE_DEVICES -1
+	$(PY) -m ipykernel install --sys-prefix --name registration-gpu \
+		--display-name "Registration (GPU)" --env REGISTRATION_PROFILE full
+	@echo "Pick one:  make test KERNEL=registration-cpu"
+
+links: $(READY)
+	$(PY) tools/links.py $(REPO)
+
+# Environments of their own, so that a reader's .venv stays small.
+bench:
+	@$(PYTHON) tools/environment.py .venv-bench requirements/bench.txt \
+		--constraint requirements.lock
+	.venv-bench/bin/python tools/run_scripts.py benchmarks --only "$(ONLY)"
+
+test-backends:
+	@$(PYTHON) tools/environment.py .venv-backends requirements/backends.txt \
+		--constraint requirements.lock
+	.venv-backends/bin/python tools/test_helpers.py jax torch
+
+test-oldest:
+	@$(PYTHON) tools/environment.py .venv-oldest requirements/oldest.txt --newest 3.12
+	.venv-oldest/bin/python tools/test_helpers.py tensorflow
+
+lock:
+	@$(PYTHON) tools/environment.py .venv-lock requirements/lock.txt
+	.venv-lock/bin/python tools/lock.py
+
+clean:
+	rm -rf build

@@ -1,0 +1,1 @@
+"""Scripts that run, store and check the notebooks."""

@@ -1,0 +1,149 @@
+"""What a notebook of this series looks like: its cells, its metadata, its pair.
+
+The .py file (py:percent) is the source. The .ipynb beside it holds the same cells with
+the results of the last stored run.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks"
+BOOTSTRAP = ROOT / "tools" / "bootstrap_cell.py"
+METADATA = {
+    "jupytext": {"formats": "ipynb,py:percent"},
+    "kernelspec": {
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
+    },
+}
+LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
+BADGE = re.compile(r"^\[!\[Open in Colab\].*\n\n\[colab\]: .*$", re.MULTILINE)
+
+
+def sources(only=""):
+    """Return the notebooks' sources in order, those whose name contains `only`."""
+    return [p for p in sorted(FOLDER.glob("[0-9][0-9]_*.py")) if only in p.stem]
+
+
+def bootstrap():
+    """Return the text of the first code cell of every notebook."""
+    return BOOTSTRAP.read_text().strip()
+
+
+def repository():
+    """Return `owner/name` of the repository, which the bootstrap cell states."""
+    return re.search(r"https://github\.com/([\w.-]+/[\w.-]+)", bootstrap()).group(1)
+
+
+def badge(path):
+    """Return the Markdown of the badge that opens a notebook in Colab."""
+    page = f"github/{repository()}/blob/main/notebooks/{path.stem}.ipynb"
+    return (
+        "[![Open in Colab](../images/open_in_colab.svg)][colab]\n\n"
+        f"[colab]: https://colab.research.google.com/{page}"
+    )
+
+
+def read(path):
+    """Return the notebook that a .py source holds, with stable cell ids."""
+    return tidy(jupytext.read(path))
+
+
+def title(notebook):
+    """Return the text of the first heading."""
+    for cell in notebook.cells:
+        found = re.search(r"^# (.+)$", cell.source, re.MULTILINE)
+        if cell.cell_type == "markdown" and found:
+            return found.group(1).strip()
+    return ""
+
+
+def completed(notebook, path):
+    """Return the notebook with the badge under its title and the bootstrap cell."""
+    first = notebook.cells[0]
+    line = badge(path)
+    if BADGE.search(first.source):
+        first.source = BADGE.sub(lambda _: line, first.source)
+    else:
+        first.source = re.sub(
+            r"^(# .+)$",
+            lambda found: f"{found.group(1)}\n\n{line}",
+            first.source,
+            count=1,
+            flags=re.MULTILINE,
+        )
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            if "bootstrap" in cell.metadata.get("tags", []):
+                cell.source = bootstrap()
+                break
+            new = nbformat.v4.new_code_cell(
+                bootstrap(), metadata={"tags": ["bootstrap"]}
+            )
+            notebook.cells.insert(index, new)
+            break
+    return notebook
+
+
+def tidy(notebook):
+    """Keep of a notebook what is the same on every machine.
+
+    Cell ids follow from the text of the cells, timings and versions go, the metadata
+    is that of the series; widget states stay, because a page shows them.
+    """
+    widgets = notebook.metadata.get("widgets")
+    notebook.metadata = nbformat.from_dict({**METADATA, "language_info": LANGUAGE})
+    if widgets:
+        notebook.metadata["widgets"] = widgets
+    seen = set()
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        number = 0
+        while True:
+            text = f"{cell.cell_type}{number}{cell.source}"
+            cell["id"] = hashlib.sha256(text.encode()).hexdigest()[:8]
+            if cell["id"] not in seen:
+                break
+            number += 1
+        seen.add(cell["id"])
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def content(notebook):
+    """Return what a pair must agree on: type, text and tags of each cell."""
+    return [
+        (cell.cell_type, cell.source, tuple(cell.metadata.get("tags", ())))
+        for cell in notebook.cells
+    ]
+
+
+def with_outputs(notebook, stored):
+    """Return the notebook with the stored outputs of the cells that did not change."""
+    old = {cell.id: cell for cell in tidy(stored).cells if cell.cell_type == "code"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.id in old:
+            cell.outputs = old[cell.id].outputs
+            cell.execution_count = old[cell.id].execution_count
+    if "widgets" in stored.metadata:
+        notebook.metadata["widgets"] = stored.metadata["widgets"]
+    return notebook
+
+
+def write_source(notebook, path):
+    """Write the .py source of a notebook."""
+    text = jupytext.writes(notebook, fmt="py:percent")
+    header = re.compile(r"^#     text_representation:\n(?:#       .*\n)+", re.MULTILINE)
+    path.write_text(header.sub("", text))
+
+
+def write(notebook, path):
+    """Write the .ipynb of a notebook."""
+    nbformat.write(notebook, path)

@@ -1,0 +1,27 @@
+"""Write notebooks/*.ipynb from the .py sources, keeping outputs that still hold.
+
+The first code cell and the badge are brought up to date in the source on the way.
+"""
+
+import nbformat
+
+from tools import notebooks
+
+
+def sync(path):
+    """Bring one pair into step and return whether a file changed."""
+    page = path.with_suffix(".ipynb")
+    before = [p.read_bytes() if p.exists() else b"" for p in (path, page)]
+    notebook = notebooks.completed(notebooks.read(path), path)
+    notebooks.write_source(notebook, path)
+    notebook = notebooks.read(path)
+    if page.exists():
+        stored = nbformat.read(page, as_version=4)
+        notebook = notebooks.with_outputs(notebook, stored)
+    notebooks.write(notebook, page)
+    return before != [p.read_bytes() for p in (path, page)]
+
+
+if __name__ == "__main__":
+    for source in notebooks.sources():
+        print(source.stem, "written" if sync(source) else "in step")
