@@ -92,7 +92,7 @@ def _check(image, points, mode, fill):
     if mode == "linear" and not keras.backend.is_float_dtype(image.dtype):
         raise ValueError(
             "an integer image can only be read with mode='nearest'; convert it to "
-            f"float32 to interpolate. Received: {keras.backend.standardize_dtype(image.dtype)}"
+            f"float32 to interpolate. Received: {image.dtype}"
         )
 
 
