@@ -144,7 +144,7 @@ def save(path, data, affine, description="", dtype=None):
     nifti_header.check_affine(path, affine)
     if not np.isfinite(data).all():
         count = np.count_nonzero(~np.isfinite(data))
-        raise ValueError(f"{path}: voxels must be finite. Received: {count} that are not")
+        raise ValueError(f"{path}: voxels must be finite. Received: {count} others")
     if len(description) > 79 or not description.isascii():
         raise ValueError(
             f"{path}: a description has at most 79 ASCII characters. "

@@ -146,7 +146,9 @@ def check_affine(path, matrix):
             0.01 mm or over 100 mm.
     """
     if not np.isfinite(matrix).all():
-        raise ValueError(f"{path}: the affine is not finite. Received: {matrix.tolist()}")
+        raise ValueError(
+            f"{path}: the affine is not finite. Received: {matrix.tolist()}"
+        )
     if not matrix[:3, :3].any():
         raise ValueError(f"{path}: the affine is zero. Received: {matrix.tolist()}")
     sizes = np.linalg.norm(matrix[:3, :3], axis=0)
@@ -167,7 +169,9 @@ def _inflate(path, raw, limit, whole):
         try:
             parts.append(stream.decompress(raw, limit - size))
         except zlib.error as error:
-            raise ValueError(f"{path}: the gzip is corrupt. Received: {error}") from error
+            raise ValueError(
+                f"{path}: the gzip is corrupt. Received: {error}"
+            ) from error
         size += len(parts[-1])
         if not whole and (size >= limit or not stream.eof):
             break
