@@ -1,0 +1,23 @@
+"""Measure affine registration: `python benchmarks/affine.py` makes the whole table.
+
+Scans from elsewhere: `python benchmarks/affine.py --moving-dir DIR --labels-dir DIR
+--csv FILE` registers each to the cohort's fixed scan.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks import classical, runner
+
+METHODS = {
+    "before": classical.before,
+    "centre_of_mass": classical.centre_of_mass,
+    "ants_affine": classical.ants_affine,
+    "dipy_affine": classical.dipy_affine,
+}
+METRICS = ("dice", "brain_dice", "ncc", "seconds")
+
+if __name__ == "__main__":
+    sys.exit(runner.main("affine", METHODS, METRICS, __doc__))

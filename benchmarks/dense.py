@@ -1,0 +1,34 @@
+"""Measure dense registration: `python benchmarks/dense.py` makes the whole table.
+
+Scans from elsewhere: `python benchmarks/dense.py --moving-dir DIR --labels-dir DIR
+--csv FILE` registers each to the cohort's fixed scan.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from benchmarks import classical, runner
+
+METHODS = {
+    "before": classical.before,
+    "ants_affine": classical.ants_affine,
+    "dipy_affine": classical.dipy_affine,
+    "ants_syn": classical.ants_syn,
+    "dipy_syn": classical.dipy_syn,
+    "ants_syn_cc": classical.ants_syn_cc,
+}
+METRICS = (
+    "dice",
+    "brain_dice",
+    "ncc",
+    "folding",
+    "folding_grid",
+    "log_jacobian_sd",
+    "inverse_mm",
+    "seconds",
+)
+
+if __name__ == "__main__":
+    sys.exit(runner.main("dense", METHODS, METRICS, __doc__))

@@ -1,0 +1,52 @@
+"""Measure seconds, processor seconds and peak memory of a block."""
+
+import contextlib
+import dataclasses
+import pathlib
+import re
+import resource
+import sys
+import time
+
+
+@dataclasses.dataclass
+class Measured:
+    """What a block took: `seconds`, `cpu_seconds` and `peak_mb` of the process."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_mb: float = float("nan")
+
+
+@contextlib.contextmanager
+def measured():
+    """Measure the block of a `with` statement.
+
+    `cpu_seconds` adds up all threads of this process, without child processes;
+    for a tool on one thread it is the time it would take on an idle core.
+    `peak_mb` is the largest resident memory of the whole process during the
+    block, libraries included; where the system cannot set that mark back (only
+    Linux can), the largest since the process began.
+    """
+    taken = Measured()
+    _reset_peak()
+    cpu, wall = time.process_time(), time.perf_counter()
+    try:
+        yield taken
+    finally:
+        taken.seconds = time.perf_counter() - wall
+        taken.cpu_seconds = time.process_time() - cpu
+        taken.peak_mb = _peak_mb()
+
+
+def _reset_peak():
+    with contextlib.suppress(OSError):
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mb():
+    with contextlib.suppress(OSError):
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,0 +1,157 @@
+"""What the command lines of the benchmarks share: arguments, the loop, resuming."""
+
+import argparse
+import collections
+import functools
+import pathlib
+import sys
+
+import tqdm
+
+from benchmarks import pairs, scans, score, table
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+SETTINGS = ("fixed-stripped", "fixed-skull", "any-stripped", "any-skull")
+
+Task = collections.namedtuple("Task", "targets input scan fixed load")
+
+
+def main(name, methods, metrics, description, argv=None):
+    """Measure methods on pairs of scans, one row a pair and method.
+
+    Rows that the table holds already are skipped, so a run that was stopped goes
+    on where it was. A pair that fails is listed at the end and stops nothing.
+
+    Args:
+        name: Name of the benchmark, which names its files.
+        methods: Dictionary from a method's name to its function
+            `(moving, fixed) -> score.Registration`.
+        metrics: Columns of the table that are averaged.
+        description: What `--help` says first.
+        argv: Arguments; those of the process if None.
+
+    Returns:
+        0, or 1 where no row could be made at all.
+    """
+    options = _parse(name, methods, description, argv)
+    columns = (*table.KEYS, *metrics, "cpu_seconds", "peak_mb", "threads")
+    tasks = list(_tasks(options))
+    done, failures = table.finished(options.csv), []
+    jobs = [
+        (task, method)
+        for task in tasks
+        for method in options.methods
+        if (*task[:4], method) not in done
+    ]
+    progress = tqdm.tqdm(jobs, disable=options.quiet)
+    for task, method in progress:
+        progress.set_postfix_str(f"{task.scan} {method}")
+        try:
+            row = _measure(task, methods[method])
+        except Exception as error:
+            failures.append(f"{task.scan} -> {task.fixed}, {method}: {error!r}")
+            continue
+        row |= {"method": method, **dict(zip(table.KEYS, task[:4], strict=False))}
+        table.append(options.csv, row, columns)
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if not options.csv.exists():
+        print("no pair could be measured", file=sys.stderr)
+        return 1
+    planned = collections.Counter(task.targets for task in tasks)
+    if options.moving_dir is None:
+        planned = {kind: len(pairs.pairs(kind)) for kind in ("fixed", "any")}
+    summary = table.summarise(options.csv, planned, metrics)
+    summary.to_csv(options.csv.with_name(f"{options.summary}.csv"), index=False)
+    print(table.show(summary, metrics))
+    return 0
+
+
+def _measure(task, method):
+    moving, fixed = task.load()
+    found = method(moving, fixed)
+    return score.score(moving, fixed, found) | {
+        "seconds": found.seconds,
+        "cpu_seconds": found.cpu_seconds,
+        "peak_mb": found.peak_mb,
+        "threads": found.threads,
+    }
+
+
+def _tasks(options):
+    if options.moving_dir is not None:
+        yield from _folder_tasks(options)
+        return
+    for setting in options.settings:
+        targets, kind = setting.split("-")
+        for pair in pairs.pairs(targets)[: options.limit]:
+            load = functools.partial(_load_pair, *pair, kind == "skull")
+            yield Task(targets, kind, *pair, load)
+
+
+def _load_pair(moving, fixed, keep_skull):
+    return _cohort(moving, keep_skull), _cohort(fixed, keep_skull)
+
+
+_cohort = functools.lru_cache(maxsize=4)(scans.cohort_scan)
+_read = functools.lru_cache(maxsize=4)(scans.read)
+
+
+def _folder_tasks(options):
+    files = sorted(options.moving_dir.glob("*.nii")) + sorted(
+        options.moving_dir.glob("*.nii.gz")
+    )
+    for path in files[: options.limit]:
+        name = path.name.removesuffix(".gz").removesuffix(".nii")
+        kind = "skull" if options.keep_skull else "stripped"
+        load = functools.partial(_load_file, path, options)
+        fixed = options.fixed.name if options.fixed else pairs.split_names("fixed")[0]
+        yield Task("fixed", kind, name, fixed, load)
+
+
+def _load_file(path, options):
+    labels = scans.find_labels(path, options.labels_dir)
+    moving = _read(path, labels, options.keep_skull)
+    if options.fixed is None:
+        return moving, _cohort(pairs.split_names("fixed")[0], options.keep_skull)
+    return moving, _read(options.fixed, options.fixed_labels, options.keep_skull)
+
+
+def _parse(name, methods, description, argv):
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("--moving-dir", type=pathlib.Path, help="folder of scans NAME.nii.gz")
+    add("--labels-dir", type=pathlib.Path, help="folder of labels NAME_*.nii.gz")
+    add("--fixed", type=pathlib.Path, help="fixed scan; the cohort's if left out")
+    add("--fixed-labels", type=pathlib.Path, help="labels of the fixed scan")
+    add("--keep-skull", action="store_true", help="measure whole heads")
+    add("--settings", help=f"some of {','.join(SETTINGS)}; all if left out")
+    add("--methods", help=f"some of {','.join(methods)}; all if left out")
+    add("--limit", type=int, help="only the first pairs")
+    add("--csv", type=pathlib.Path, help="table of rows, made or continued")
+    add("--quiet", action="store_true", help="show no progress bar")
+    options = parser.parse_args(argv)
+    if (options.moving_dir is None) != (options.labels_dir is None):
+        parser.error("--moving-dir and --labels-dir go together")
+    if (options.fixed is None) != (options.fixed_labels is None):
+        parser.error("--fixed and --fixed-labels go together")
+    if options.moving_dir is not None and options.csv is None:
+        parser.error("--moving-dir needs --csv FILE")
+    settings = SETTINGS[1::2] if options.keep_skull else SETTINGS
+    options.settings = _chosen(parser, "settings", options.settings, settings)
+    options.methods = _chosen(parser, "methods", options.methods, methods)
+    options.summary = (
+        f"{options.csv.stem}_summary" if options.csv else f"{name}_summary"
+    )
+    options.csv = options.csv or RESULTS / f"{name}_pairs.csv"
+    return options
+
+
+def _chosen(parser, what, text, known):
+    chosen = list(known) if text is None else text.split(",")
+    unknown = [entry for entry in chosen if entry not in known]
+    if unknown:
+        parser.error(
+            f"{what} must be some of {', '.join(known)}. Received: {', '.join(unknown)}"
+        )
+    return chosen
