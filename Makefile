@@ -36,10 +36,10 @@ $(READY): requirements.lock tools/environment.py
 	@$(PYTHON) tools/environment.py $(VENV) requirements.lock
 
 run: $(READY)
-	@$(PY) tools/run_notebooks.py --kernel $(KERNEL) --only "$(ONLY)"
+	@$(PY) -m tools.run_notebooks --kernel $(KERNEL) --only "$(ONLY)"
 
 store: $(READY)
-	@$(PY) tools/store.py --only "$(ONLY)"
+	@$(PY) -m tools.store --only "$(ONLY)"
 
 test: $(READY)
 	REGISTRATION_PROFILE=$${REGISTRATION_PROFILE:-quick} \
@@ -58,13 +58,13 @@ format: $(READY)
 	$(PY) -m ruff format .
 
 sync: $(READY)
-	$(PY) tools/sync.py
+	$(PY) -m tools.sync
 
 readme: $(READY)
-	$(PY) tools/readme.py
+	$(PY) -m tools.readme
 
 figures: $(READY)
-	$(PY) tools/run_scripts.py tools/figures --only "$(ONLY)"
+	$(PY) -m tools.run_scripts tools/figures --only "$(ONLY)"
 
 kernels: $(READY)
 	$(PY) -m ipykernel install --sys-prefix --name registration-cpu \
@@ -74,26 +74,27 @@ kernels: $(READY)
 	@echo "Pick one:  make test KERNEL=registration-cpu"
 
 links: $(READY)
-	$(PY) tools/links.py $(REPO)
+	$(PY) -m tools.links $(REPO)
 
 # Environments of their own, so that a reader's .venv stays small.
 bench:
-	@$(PYTHON) tools/environment.py .venv-bench requirements/bench.txt \
-		--constraint requirements.lock
-	.venv-bench/bin/python tools/run_scripts.py benchmarks --only "$(ONLY)"
+	@$(PYTHON) tools/environment.py .venv-bench requirements.txt \
+		requirements/bench.txt benchmarks/requirements.txt
+	.venv-bench/bin/python -m tools.run_scripts benchmarks --only "$(ONLY)"
 
 test-backends:
 	@$(PYTHON) tools/environment.py .venv-backends requirements/backends.txt \
 		--constraint requirements.lock
-	.venv-backends/bin/python tools/test_helpers.py jax torch
+	.venv-backends/bin/python -m tools.test_helpers jax torch
 
 test-oldest:
-	@$(PYTHON) tools/environment.py .venv-oldest requirements/oldest.txt --newest 3.12
-	.venv-oldest/bin/python tools/test_helpers.py tensorflow
+	@$(PYTHON) tools/environment.py .venv-oldest requirements.txt \
+		requirements/oldest.txt --newest 3.12
+	.venv-oldest/bin/python -m tools.test_helpers tensorflow
 
 lock:
 	@$(PYTHON) tools/environment.py .venv-lock requirements/lock.txt
-	.venv-lock/bin/python tools/lock.py
+	.venv-lock/bin/python -m tools.lock
 
 clean:
 	rm -rf build

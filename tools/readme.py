@@ -1,0 +1,140 @@
+"""Fill the tables of README.md from what was measured; nothing there is typed by hand.
+
+A table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+"""
+
+import csv
+import re
+
+from tools import notebooks
+
+README = notebooks.ROOT / "README.md"
+RESULTS = notebooks.ROOT / "benchmarks" / "results"
+MEASURED = RESULTS / "notebooks.csv"
+CONTENTS = notebooks.FOLDER / "contents.csv"
+COLUMNS = ("notebook", "kind", "device", "profile", "minutes", "peak_memory_mb")
+
+
+def rows(path):
+    """Return the rows of a CSV file as dictionaries; none if there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def measured():
+    """Return minutes and memory of the stored runs, a row a notebook and device."""
+    return rows(MEASURED)
+
+
+def goals():
+    """Return a dictionary from a notebook's name to its goal, one sentence."""
+    return {row["notebook"]: row["goal"] for row in rows(CONTENTS)}
+
+
+def table(columns, lines):
+    """Return a Markdown table."""
+    head = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    return "\n".join(f"| {line} |" for line in [*head, *map(" | ".join, lines)])
+
+
+def notebook_table():
+    """Return the table of notebooks: what each is for and what a run took."""
+    runs = {(row["notebook"], row["kind"]): row for row in measured()}
+    lines = []
+    for path in notebooks.sources():
+        name = notebooks.title(notebooks.read(path)) or path.stem
+        line = [f"[{name}](notebooks/{path.stem}.ipynb)", goals().get(path.stem, "")]
+        for kind in ("CPU", "GPU"):
+            run = runs.get((path.stem, kind))
+            line.append(run["minutes"] if run else "not measured")
+        run = runs.get((path.stem, "CPU"))
+        line.append(f"{float(run['peak_memory_mb']) / 1000:.1f}" if run else "")
+        lines.append(line)
+    columns = ["notebook", "goal", "minutes, CPU", "minutes, GPU", "GB, CPU"]
+    devices = sorted({f"{row['device']} ({row['profile']})" for row in measured()})
+    note = f"\n\nMeasured on {'; '.join(devices)}." if devices else ""
+    return table(columns, lines) + note
+
+
+def number(text):
+    """Shorten a number to four digits and leave other text alone."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return text if value.is_integer() else f"{value:.4g}"
+
+
+def csv_table(path):
+    """Return a CSV file as a Markdown table, `x` and `x_sd` as one column."""
+    content = rows(path)
+    if not content:
+        return ""
+    columns = list(content[0])
+    shown = [
+        name
+        for name in columns
+        if name.removesuffix("_sd") not in columns[:-1] or not name.endswith("_sd")
+    ]
+    lines = []
+    for row in content:
+        line = []
+        for name in shown:
+            text = number(row[name])
+            spread = row.get(f"{name}_sd")
+            line.append(f"{text} ± {number(spread)}" if spread else text)
+        lines.append(line)
+    return table([name.replace("_", " ") for name in shown], lines)
+
+
+def scorecards():
+    """Return the scorecards of the stored notebooks, a table each."""
+    parts = []
+    for path in sorted((RESULTS / "scorecards").glob("*.csv")):
+        if (notebooks.FOLDER / f"{path.stem}.py").exists():
+            link = f"[{path.stem}](notebooks/{path.stem}.ipynb)"
+            parts.append(f"**{link}**\n\n{csv_table(path)}")
+    return "\n\n".join(parts)
+
+
+def benchmarks():
+    """Return the tables in benchmarks/results, without those of single pairs."""
+    parts = []
+    for path in sorted(RESULTS.glob("*.csv")):
+        if path != MEASURED and not path.stem.endswith("_pairs"):
+            parts.append(f"**{path.stem.replace('_', ' ')}**\n\n{csv_table(path)}")
+    return "\n\n".join(parts)
+
+
+TABLES = {
+    "notebooks": notebook_table,
+    "scorecards": scorecards,
+    "benchmarks": benchmarks,
+}
+
+
+def filled(text):
+    """Return the README's text with its tables brought up to date."""
+    for name, build in TABLES.items():
+        pattern = f"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+        content = build()
+        text = re.sub(
+            pattern,
+            lambda found, content=content: (
+                found.group(1) + (content + "\n" if content else "") + found.group(2)
+            ),
+            text,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def write():
+    """Bring README.md up to date."""
+    README.write_text(filled(README.read_text()))
+
+
+if __name__ == "__main__":
+    write()
