@@ -2,21 +2,24 @@
 
 import collections
 import csv
+import pathlib
 
 import numpy as np
 
 from benchmarks import scans
 
+PARTICIPANTS = (
+    pathlib.Path(__file__).resolve().parents[1] / "helpers/data/ixi_participants.tsv"
+)
 ANY_SEED = 2020
 MOTION_SEED = 40
 
 Pair = collections.namedtuple("Pair", "moving fixed")
-Motion = collections.namedtuple("Motion", "degrees millimetres matrix")
 
 
 def split_names(split):
     """Return the participants of `"fixed"`, `"train"` or `"test"`, in file order."""
-    with open(scans.cohort_folder() / "participants.tsv", newline="") as table:
+    with open(PARTICIPANTS, newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t"))
     names = [row["participant_id"] for row in rows if row["split"] == split]
     if not names:
@@ -102,10 +105,10 @@ def random_motion(scan, degrees, millimetres, index, seed=MOTION_SEED):
         seed: Seed of all directions.
 
     Returns:
-        A `Motion`.
+        Float64 array `(4, 4)` from RAS mm to RAS mm.
     """
     random = np.random.default_rng([seed, index])
     axis, direction = random.normal(size=(2, 3))
     centre = scans.transform_points(scan.affine, np.argwhere(scan.mask)).mean(0)
     shift = millimetres * direction / np.linalg.norm(direction)
-    return Motion(degrees, millimetres, rigid_motion(axis, degrees, shift, centre))
+    return rigid_motion(axis, degrees, shift, centre)

@@ -36,25 +36,12 @@ def main(name, methods, metrics, description, argv=None):
     options = _parse(name, methods, description, argv)
     columns = (*table.KEYS, *metrics, "cpu_seconds", "peak_mb", "threads")
     tasks = list(_tasks(options))
-    done, failures = table.finished(options.csv), []
     jobs = [
-        (task, method)
+        ((*task[:4], method), functools.partial(_measure, task, methods[method]))
         for task in tasks
         for method in options.methods
-        if (*task[:4], method) not in done
     ]
-    progress = tqdm.tqdm(jobs, disable=options.quiet)
-    for task, method in progress:
-        progress.set_postfix_str(f"{task.scan} {method}")
-        try:
-            row = _measure(task, methods[method])
-        except Exception as error:
-            failures.append(f"{task.scan} -> {task.fixed}, {method}: {error!r}")
-            continue
-        row |= {"method": method, **dict(zip(table.KEYS, task[:4], strict=False))}
-        table.append(options.csv, row, columns)
-    for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+    run(jobs, options.csv, table.KEYS, columns, options.quiet)
     if not options.csv.exists():
         print("no pair could be measured", file=sys.stderr)
         return 1
@@ -65,6 +52,36 @@ def main(name, methods, metrics, description, argv=None):
     summary.to_csv(options.csv.with_name(f"{options.summary}.csv"), index=False)
     print(table.show(summary, metrics))
     return 0
+
+
+def run(jobs, path, keys, columns, quiet=False):
+    """Do the jobs whose rows a table lacks, and list those that fail.
+
+    Args:
+        jobs: List of `(key, work)`: the values of the key columns, and a function
+            without arguments that returns the rest of the row as a dictionary.
+        path: The table.
+        keys: Names of the key columns.
+        columns: Names of all columns.
+        quiet: Show no progress bar.
+    """
+    done, failures = table.finished(path, keys), []
+    jobs = [job for job in jobs if _key(job[0]) not in done]
+    progress = tqdm.tqdm(jobs, disable=quiet)
+    for key, work in progress:
+        progress.set_postfix_str(" ".join(map(str, key)))
+        try:
+            row = work()
+        except Exception as error:
+            failures.append(f"{' '.join(map(str, key))}: {error!r}")
+            continue
+        table.append(path, row | dict(zip(keys, key, strict=True)), columns)
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+
+
+def _key(values):
+    return tuple(str(table.short(value)) for value in values)
 
 
 def _measure(task, method):
@@ -138,8 +155,8 @@ def _parse(name, methods, description, argv):
     if options.moving_dir is not None and options.csv is None:
         parser.error("--moving-dir needs --csv FILE")
     settings = SETTINGS[1::2] if options.keep_skull else SETTINGS
-    options.settings = _chosen(parser, "settings", options.settings, settings)
-    options.methods = _chosen(parser, "methods", options.methods, methods)
+    options.settings = chosen(parser, "settings", options.settings, settings)
+    options.methods = chosen(parser, "methods", options.methods, methods)
     options.summary = (
         f"{options.csv.stem}_summary" if options.csv else f"{name}_summary"
     )
@@ -147,11 +164,12 @@ def _parse(name, methods, description, argv):
     return options
 
 
-def _chosen(parser, what, text, known):
-    chosen = list(known) if text is None else text.split(",")
-    unknown = [entry for entry in chosen if entry not in known]
+def chosen(parser, what, text, known):
+    """Return the names in a comma-separated text, all known ones if it is None."""
+    names = list(known) if text is None else text.split(",")
+    unknown = [name for name in names if name not in known]
     if unknown:
         parser.error(
             f"{what} must be some of {', '.join(known)}. Received: {', '.join(unknown)}"
         )
-    return chosen
+    return names

@@ -6,6 +6,9 @@ import pathlib
 
 import nibabel
 import numpy as np
+import pooch
+
+CACHE = "registration-notebooks"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,30 +93,31 @@ def read(path, labels_path=None, keep_skull=False, name=None):
 
 
 def cohort_folder():
-    """Return the folder of the `ixi` cohort inside `REGISTRATION_DATA`.
-
-    Raises:
-        ValueError: If the variable is not set or the folder is not there.
-    """
-    root = os.environ.get("REGISTRATION_DATA", "")
-    folder = pathlib.Path(root) / "ixi"
-    if not root or not (folder / "participants.tsv").exists():
-        raise ValueError(
-            "REGISTRATION_DATA must name a folder that holds ixi/participants.tsv. "
-            f"Received: {root!r}"
-        )
-    return folder
+    """Return the folder of the `ixi` cohort, the one `helpers.data` keeps it in."""
+    root = os.environ.get("REGISTRATION_DATA") or pooch.os_cache(CACHE)
+    return pathlib.Path(root).expanduser() / "ixi"
 
 
 def cohort_scan(participant, keep_skull=False):
-    """Read one scan of the `ixi` cohort by its participant's name."""
-    folder = cohort_folder()
-    return read(
-        folder / "Nifti" / "T1" / f"{participant}_T1.nii.gz",
-        folder / "DLMUSE" / f"{participant}_T1_DLMUSE.nii.gz",
-        keep_skull,
-        participant,
-    )
+    """Read one scan of the `ixi` cohort, fetched first where it is not there yet.
+
+    `helpers.data` is imported for the fetching alone: it starts Keras' backend,
+    whose memory and threads would count as those of every method measured here.
+
+    Args:
+        participant: Name as in the list of participants.
+        keep_skull: As in `read`.
+
+    Returns:
+        A `Scan`.
+    """
+    image = cohort_folder() / "Nifti" / "T1" / f"{participant}_T1.nii.gz"
+    labels = cohort_folder() / "DLMUSE" / f"{participant}_T1_DLMUSE.nii.gz"
+    if not (image.exists() and labels.exists()):
+        from helpers.data import ixi
+
+        ixi.fetch([record for record in ixi.subjects() if record.id == participant])
+    return read(image, labels, keep_skull, participant)
 
 
 def find_labels(scan_path, labels_folder):

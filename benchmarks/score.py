@@ -2,6 +2,10 @@
 
 A registration is known here by its points alone: for every voxel of the fixed
 scan's own grid, the RAS position in the moving scan from which it is fetched.
+
+The overlap is that of `helpers.metrics`, to which a test holds it. It is written in
+NumPy again because that module starts Keras' backend, whose memory would count as
+that of every peer measured here.
 """
 
 import collections.abc
@@ -95,9 +99,19 @@ def fetch(volume, affine, points, mode):
 
 
 def scored_labels(labels, minimum=MINIMUM_VOXELS):
-    """Return the labels, zero left out, that have at least `minimum` voxels."""
+    """Return the labels, zero left out, that have at least `minimum` voxels.
+
+    Raises:
+        ValueError: If there is none.
+    """
     values, counts = np.unique(labels, return_counts=True)
-    return values[(values > 0) & (counts >= minimum)]
+    scored = values[(values > 0) & (counts >= minimum)]
+    if not scored.size:
+        raise ValueError(
+            f"a label with {minimum} voxels is needed. "
+            f"Received: {counts[values > 0].max(initial=0)} at most"
+        )
+    return scored
 
 
 def dice(fixed_labels, moved_labels, labels):

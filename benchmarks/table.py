@@ -23,7 +23,7 @@ def append(path, row, columns):
     header = path.open(newline="").readline().rstrip("\r\n").split(",")
     if header != list(columns):
         raise ValueError(f"{path} must have the columns {columns}. Received: {header}")
-    _write(path, [_short(row[column]) for column in columns])
+    _write(path, [short(row[column]) for column in columns])
 
 
 def _write(path, values):
@@ -31,7 +31,8 @@ def _write(path, values):
         csv.writer(file, lineterminator=os.linesep).writerow(values)
 
 
-def _short(value):
+def short(value):
+    """Return a value as a table holds it, six digits of a float."""
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
