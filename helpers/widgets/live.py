@@ -14,7 +14,7 @@ AFFINE = {
     "shift_rows": (-10.0, 10.0, 0.0),
     "shift_columns": (-10.0, 10.0, 0.0),
 }
-STATIC = "REGISTRATION_STATIC"
+BUILD = "REGISTRATION_BUILD"
 
 
 class Live(control.Control):
@@ -37,8 +37,8 @@ def live(callback, ranges, *, title="", description="", count=7, limits=(0.0, 1.
     The callback is called for the first, the middle and the last value of every
     slider (and some between) when this is called, so one that fails, fails here. The
     pictures are kept: they are what a reader without a kernel steps through, one
-    number at a time. With the environment variable `REGISTRATION_STATIC` set to 1
-    only those are shown, for notebooks that are stored or turned into pages.
+    number at a time. Where `REGISTRATION_BUILD` is set (`make run`) only those are
+    shown, because what is stored is opened without a kernel.
 
     Args:
         callback: Takes one keyword a slider, returns an image `(height, width)`,
@@ -76,7 +76,7 @@ def live(callback, ranges, *, title="", description="", count=7, limits=(0.0, 1.
         players[text] = control.Player(images, labels, text, first, width)
     frozen = control.choice(players, title, description)
     shown = Live(frozen.html, frozen.still, frozen.description)
-    if os.environ.get(STATIC, "0") != "1":
+    if not os.environ.get(BUILD):
         shown.box = _box(callback, ranges, title, description, limits)
     return shown
 

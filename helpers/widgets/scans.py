@@ -122,7 +122,7 @@ def slices(
     outline=None,
     count=16,
     limits=None,
-    height=230,
+    height=280,
     title="Slices",
     description="",
 ):
