@@ -15,7 +15,7 @@ NBVAL := --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg \
 # The kernel is the one of .venv, also where the reader has another of that name.
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: run store test lab lint format sync figures bench readme kernels links lock \
+.PHONY: run store test unit lab lint format sync figures bench readme kernels links lock \
 	site test-backends test-oldest clean help
 
 help:
@@ -44,6 +44,9 @@ store: $(READY)
 test: $(READY)
 	REGISTRATION_PROFILE=$${REGISTRATION_PROFILE:-quick} \
 	$(PY) -m pytest --durations 10 $(NBVAL) tests notebooks
+
+unit: $(READY)
+	$(PY) -m pytest --durations 10 tests
 
 lab: $(READY)
 	$(PY) -m jupyterlab --notebook-dir . --ServerApp.default_url /lab/tree/notebooks
@@ -85,12 +88,12 @@ bench:
 test-backends:
 	@$(PYTHON) tools/environment.py .venv-backends requirements/backends.txt \
 		--constraint requirements.lock
-	.venv-backends/bin/python -m tools.test_helpers jax torch
+	.venv-backends/bin/python -m tools.helper_tests jax torch
 
 test-oldest:
 	@$(PYTHON) tools/environment.py .venv-oldest requirements.txt \
 		requirements/oldest.txt --newest 3.12
-	.venv-oldest/bin/python -m tools.test_helpers tensorflow
+	.venv-oldest/bin/python -m tools.helper_tests tensorflow
 
 lock:
 	@$(PYTHON) tools/environment.py .venv-lock requirements/lock.txt

@@ -12,7 +12,7 @@ LONGEST_CELL = 25
 LARGEST_MEGABYTES = 2.0
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 WARNING = re.compile(r"\b\w*Warning: ")
-MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|Users|root|tmp|work|content|opt)/\w")
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|Users|root|tmp|content|opt)/\w")
 
 
 def source_problems(notebook):

@@ -16,7 +16,6 @@ import subprocess
 import sys
 
 OLDEST, NEWEST = (3, 10), (3, 13)
-STAMP = ".installed"
 
 
 def complaint(oldest, newest, version):
@@ -72,9 +71,9 @@ def create(folder, newest):
     subprocess.check_call([sys.executable, "-m", "venv", folder])
 
 
-def install(folder, files, constraints):
+def install(folder, files, constraints, stamp=".installed"):
     """Install requirement files into an environment, unless it holds them."""
-    stamp = os.path.join(folder, STAMP)
+    stamp = os.path.join(folder, stamp)
     now = fingerprint(files + constraints)
     if os.path.exists(stamp):
         with open(stamp) as stream:
@@ -100,12 +99,13 @@ def main():
     parser.add_argument("files", nargs="+")
     parser.add_argument("--constraint", action="append", default=[])
     parser.add_argument("--newest", default="{}.{}".format(*NEWEST))
+    parser.add_argument("--stamp", default=".installed")
     options = parser.parse_args()
     newest = tuple(int(part) for part in options.newest.split("."))
     try:
         if not works(os.path.join(options.folder, "bin", "python")):
             create(options.folder, newest)
-        install(options.folder, options.files, options.constraint)
+        install(options.folder, options.files, options.constraint, options.stamp)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error}\nRun the same command again to go on from here.")
 

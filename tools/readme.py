@@ -59,34 +59,37 @@ def notebook_table():
 
 
 def number(text):
-    """Shorten a number to four digits and leave other text alone."""
+    """Shorten a number to three decimals, or three digits, and leave other text."""
     try:
         value = float(text)
     except ValueError:
         return text
-    return text if value.is_integer() else f"{value:.4g}"
+    if value.is_integer():
+        return f"{value:.0f}"
+    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
+
+
+def merged(row):
+    """Write `x` or `x_mean` and its `x_sd` as one column `x`, "mean ± sd"."""
+    result = {}
+    for key, text in row.items():
+        name = key.removesuffix("_mean")
+        if key.endswith("_sd") and {key[:-3], f"{key[:-3]}_mean"} & row.keys():
+            continue
+        spread = row.get(f"{name}_sd")
+        result[name] = number(text) + (f" ± {number(spread)}" if spread else "")
+    return result
 
 
 def csv_table(path):
-    """Return a CSV file as a Markdown table, `x` and `x_sd` as one column."""
-    content = rows(path)
+    """Return a CSV file as a Markdown table with the device under it."""
+    content = [merged(row) for row in rows(path)]
+    devices = sorted({row.pop("device", "") for row in content} - {""})
     if not content:
         return ""
-    columns = list(content[0])
-    shown = [
-        name
-        for name in columns
-        if name.removesuffix("_sd") not in columns[:-1] or not name.endswith("_sd")
-    ]
-    lines = []
-    for row in content:
-        line = []
-        for name in shown:
-            text = number(row[name])
-            spread = row.get(f"{name}_sd")
-            line.append(f"{text} ± {number(spread)}" if spread else text)
-        lines.append(line)
-    return table([name.replace("_", " ") for name in shown], lines)
+    columns = [name.replace("_", " ") for name in content[0]]
+    note = f"\n\nDevice: {'; '.join(devices)}." if devices else ""
+    return table(columns, [row.values() for row in content]) + note
 
 
 def scorecards():

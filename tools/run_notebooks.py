@@ -17,16 +17,29 @@ import nbclient
 import nbconvert
 import nbformat
 
-from tools import memory, notebooks
+from tools import memory, notebooks, readme
 
 BUILD = notebooks.ROOT / "build"
-COLUMNS = ("notebook", "status", "minutes", "peak_memory_mb", "kind", "device")
+COLUMNS = (
+    "notebook",
+    "status",
+    "minutes",
+    "peak_memory_mb",
+    "kind",
+    "device",
+    "profile",
+)
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PROBE = """\
 import json
+import os
 from helpers import backend
-kind = "GPU" if backend.has_gpu() else "CPU"
-print(json.dumps({"kind": kind, "device": backend.device_name()}))
+gpu = backend.has_gpu()
+print(json.dumps({
+    "kind": "GPU" if gpu else "CPU",
+    "device": backend.device_name(),
+    "profile": os.environ.get("REGISTRATION_PROFILE") or ("full" if gpu else "quick"),
+}))
 """
 
 
@@ -126,24 +139,20 @@ def export(notebook, name):
 
 def scorecard(name):
     """Return a notebook's scorecard on one line; empty if it wrote none."""
-    path = BUILD / "scorecards" / f"{name}.csv"
-    if not path.exists():
-        return ""
-    with path.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return "; ".join(
-        " ".join(f"{key}={value}" for key, value in row.items() if value)
-        for row in rows
-    )
+    cards = readme.rows(BUILD / "scorecards" / f"{name}.csv")
+    lines = []
+    for row in map(readme.merged, cards):
+        row.pop("device", None)
+        method = row.pop("method", "")
+        values = ", ".join(f"{key} {value}" for key, value in row.items() if value)
+        lines.append(f"{method}: {values}")
+    return "; ".join(lines)
 
 
 def write_summary(rows):
     """Write build/summary.csv; notebooks that did not run now keep their rows."""
     path = BUILD / "summary.csv"
-    kept = {}
-    if path.exists():
-        with path.open(newline="") as stream:
-            kept = {row["notebook"]: row for row in csv.DictReader(stream)}
+    kept = {row["notebook"]: row for row in readme.rows(path)}
     kept.update({row["notebook"]: row for row in rows})
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, (*COLUMNS, "scorecard"))

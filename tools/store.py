@@ -42,12 +42,10 @@ def keep_page(path):
 def keep_summary(path, names):
     """Merge rows of a summary into benchmarks/results/notebooks.csv."""
     kept = {(row["notebook"], row["kind"]): row for row in readme.measured()}
-    with path.open(newline="") as stream:
-        for row in csv.DictReader(stream):
-            if row["notebook"] in names and row["status"] == "ok":
-                kept[row["notebook"], row["kind"]] = {
-                    key: row[key] for key in readme.COLUMNS
-                }
+    for row in readme.rows(path):
+        if row["notebook"] in names and row["status"] == "ok":
+            key = row["notebook"], row["kind"]
+            kept[key] = {column: row[column] for column in readme.COLUMNS}
     readme.RESULTS.mkdir(parents=True, exist_ok=True)
     with readme.MEASURED.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, readme.COLUMNS, lineterminator="\n")

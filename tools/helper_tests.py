@@ -3,7 +3,7 @@
 A test file belongs to a module if its name begins with `test_` and the module's name;
 files named test_oracle* compare with PyTorch and run too.
 
-    python -m tools.test_helpers jax torch
+    python -m tools.helper_tests jax torch
 """
 
 import os

@@ -1,0 +1,141 @@
+import ast
+import re
+import sys
+
+import pytest
+
+requirements = pytest.importorskip("packaging.requirements")
+
+from tools import environment, install_missing, notebooks  # noqa: E402
+
+ROOT = notebooks.ROOT
+READER, DEV = "requirements.txt", "requirements/dev.txt"
+MODULES = {"ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
+PYTHONS = ("3.10.13", "3.11.7", "3.12.1", "3.13.0")
+SYSTEMS = ("linux", "darwin")
+
+
+def parsed(name):
+    lines = install_missing.requirements(ROOT / name)
+    return [requirements.Requirement(line) for line in lines]
+
+
+def names(*files):
+    return {one.name for name in files for one in parsed(name)}
+
+
+def pins(python, system):
+    """Return the versions that the lock gives one Python on one system."""
+    machine = {
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python,
+        "sys_platform": system,
+        "os_name": "posix",
+        "implementation_name": "cpython",
+    }
+    lock = parsed("requirements.lock")
+    valid = [one for one in lock if not one.marker or one.marker.evaluate(machine)]
+    return [(one.name, str(one.specifier)) for one in valid]
+
+
+def imported(folder):
+    """Return the top-level names that the Python files of a folder import."""
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.split(".")[0])
+    own = {"helpers", "benchmarks", "tools", "tests"}
+    return found - set(sys.stdlib_module_names) - own
+
+
+def test_every_range_states_the_oldest_version_and_stands_in_order():
+    for name in (READER, DEV):
+        lines = parsed(name)
+        assert [one.name for one in lines] == sorted(one.name for one in lines)
+        for one in lines:
+            assert [s.operator for s in one.specifier] == [">="], one
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_gives_every_python_one_version_inside_every_range(python, system):
+    chosen = pins(python, system)
+    assert len(chosen) == len(dict(chosen)), "a package is pinned twice"
+    chosen = dict(chosen)
+    for one in [*parsed(READER), *parsed(DEV)]:
+        assert re.fullmatch(r"==[\w.+]+", chosen[one.name]), one.name
+        assert one.specifier.contains(chosen[one.name][2:]), one.name
+
+
+def test_the_lock_names_no_host_and_no_path():
+    for line in install_missing.requirements(ROOT / "requirements.lock"):
+        assert not re.search(r"://|--|@|\\", line), line
+
+
+def test_conda_installs_the_same_files_for_the_same_pythons():
+    text = (ROOT / "environment.yml").read_text()
+    assert re.findall(r"- -r (\S+)", text) == [READER, DEV]
+    low, high = environment.OLDEST, environment.NEWEST
+    assert f"python>={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}" in text
+
+
+def test_the_oldest_environment_takes_the_lower_bounds():
+    bounds = {one.name: next(iter(one.specifier)).version for one in parsed(READER)}
+    exact = {
+        one.name: next(iter(one.specifier)).version
+        for one in parsed("requirements/oldest.txt")
+        if "==" in str(one.specifier)
+    }
+    assert {"tensorflow", "keras", "ipywidgets"} <= exact.keys()
+    for name, version in exact.items():
+        assert version.startswith(bounds[name]), name
+
+
+def test_the_other_backends_replace_tensorflow_and_nothing_else():
+    expected = names(READER) - {"tensorflow"} | {"jax", "torch", "pytest"}
+    assert names("requirements/backends.txt") == expected
+
+
+def test_requirements_name_what_is_imported_and_nothing_else():
+    optional = {"jax", "torch"}
+    needed = imported("helpers") | imported("notebooks")
+    named = {MODULES.get(name, name) for name in names(READER)}
+    assert needed - optional - named == set(), "imported and not named"
+    assert named - needed == set(), "named and not imported"
+
+
+def test_tools_and_tests_import_what_is_installed_for_development():
+    named = {MODULES.get(name, name) for name in names(READER, DEV)}
+    optional = {"jax", "torch", "packaging", "SimpleITK", "playwright"}
+    assert imported("tools") - named == set()
+    assert imported("tests") - named - optional == set()
+
+
+def test_an_unsupported_python_is_told_what_to_type():
+    for version in ((3, 9), (3, 14)):
+        message = environment.complaint((3, 10), (3, 13), version)
+        assert "This needs Python 3.10 to 3.13" in message
+        assert f"is Python {version[0]}.{version[1]}." in message
+        assert "make run PYTHON=python3.13" in message
+    for minor in (10, 11, 12, 13):
+        assert environment.complaint((3, 10), (3, 13), (3, minor)) is None
+
+
+def test_a_python_without_venv_is_told_which_package_to_install():
+    assert "apt install python3.12-venv" in environment.without_venv((3, 12))
+
+
+def test_an_environment_that_holds_the_files_is_left_alone(tmp_path, monkeypatch):
+    listed = tmp_path / "requirements.lock"
+    listed.write_text("numpy==2.0.0\n")
+    calls = []
+    monkeypatch.setattr(environment.subprocess, "check_call", calls.append)
+    for _ in range(2):
+        environment.install(str(tmp_path), [str(listed)], [])
+    assert len(calls) == 1
+    listed.write_text("numpy==2.0.1\n")
+    environment.install(str(tmp_path), [str(listed)], [])
+    assert len(calls) == 2
