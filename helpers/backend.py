@@ -7,7 +7,9 @@ import os
 import re
 import sys
 import tempfile
+import threading
 
+_tracing = threading.local()
 _CHATTER = re.compile(r"[IW]\d{4} |WARNING: All log messages before absl|.*cuInit|\s*$")
 
 
@@ -68,12 +70,34 @@ def compiled(function):
         Callable with the same arguments and results.
     """
     if NAME == "tensorflow":
-        return functools.wraps(function)(
-            tf.function(function, jit_compile=True, autograph=False)
-        )
+        return _compiled_by_tensorflow(function)
     if NAME == "jax":
         return jax.jit(function)
     return function
+
+
+def _compiled_by_tensorflow(function):
+    """Compile, unless a compiled function is being traced already.
+
+    A compiled function nested in another would make TensorFlow take the outer
+    arguments for compile-time constants, and compile anew for every image.
+    """
+
+    def trace(*arguments):
+        _tracing.depth = getattr(_tracing, "depth", 0) + 1
+        try:
+            return function(*arguments)
+        finally:
+            _tracing.depth -= 1
+
+    program = tf.function(trace, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def call(*arguments):
+        inside = getattr(_tracing, "depth", 0)
+        return function(*arguments) if inside else program(*arguments)
+
+    return call
 
 
 def value_and_gradient(function):

@@ -1,0 +1,82 @@
+"""Handwritten digits: MNIST, or scikit-learn's where it cannot be had."""
+
+import os
+import pathlib
+
+import numpy as np
+import pooch
+
+ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+KEYS = "x_train", "y_train", "x_test", "y_test"
+
+
+def load(digit=None, address=ADDRESS):
+    """Return MNIST as images scaled to [0, 1].
+
+    Looks for `mnist.npz` in the cache folder, `REGISTRATION_DATA` or the user's own,
+    and downloads it there otherwise. Where that fails, the 1,797 digits that
+    scikit-learn ships stand in, enlarged to 28 × 28, and a line says so.
+
+    Args:
+        digit: Keep this class only, 0 to 9; all if `None`.
+        address: Where to download from, checked by its sha256.
+
+    Returns:
+        Dict with `train` and `test`, float32 `(n, 28, 28, 1)`; `train_labels` and
+        `test_labels`, int `(n,)`; `source`, `"mnist"` or `"scikit-learn"`.
+
+    Raises:
+        ValueError: If `digit` is not a class, or a cached file is not MNIST.
+    """
+    if digit is not None and digit not in range(10):
+        raise ValueError(f"digit must be 0 to 9 or None. Received: {digit!r}")
+    folder = os.environ.get("REGISTRATION_DATA") or pooch.os_cache("registration")
+    path = pathlib.Path(folder).expanduser() / "mnist.npz"
+    try:
+        if not path.exists():
+            pooch.retrieve(address, f"sha256:{SHA256}", path.name, path.parent)
+    except Exception as error:  # no network, a proxy's page, a full disk
+        print(
+            "MNIST could not be had "
+            f"({type(error).__name__}); scikit-learn's digits stand in."
+        )
+        arrays, source = _from_scikit_learn(), "scikit-learn"
+    else:
+        arrays, source = _read(path), "mnist"
+    data = {"source": source}
+    for split in ("train", "test"):
+        images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"].astype(int)
+        kept = slice(None) if digit is None else labels == digit
+        data[split] = images[kept][..., None].astype("float32") / 255
+        data[f"{split}_labels"] = labels[kept]
+    return data
+
+
+def _read(path):
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in KEYS}
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not MNIST's archive with the arrays {KEYS}; delete it to "
+            f"download it again. Received: {error}"
+        ) from error
+
+
+def _from_scikit_learn():
+    """Enlarge 8 × 8 digits to 20 × 20 in a frame of 28 × 28; split 4 to 1."""
+    from scipy import ndimage
+    from sklearn import datasets
+
+    digits = datasets.load_digits()
+    small = digits.images / 16 * 255
+    large = ndimage.zoom(small, (1, 2.5, 2.5), order=1, grid_mode=True, mode="nearest")
+    images = np.pad(large, ((0, 0), (4, 4), (4, 4))).astype("uint8")
+    test = np.arange(len(images)) % 5 == 0
+    return {
+        "x_train": images[~test],
+        "y_train": digits.target[~test],
+        "x_test": images[test],
+        "y_test": digits.target[test],
+    }

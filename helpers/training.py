@@ -1,0 +1,150 @@
+"""Train a network without ground truth."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import sys
+
+import keras
+import numpy as np
+from keras import ops
+from tqdm import tqdm
+
+from helpers import backend
+
+
+def fit(
+    network,
+    pairs,
+    loss,
+    steps,
+    epochs=1,
+    learning_rate=1e-3,
+    decay=True,
+    checkpoint=None,
+    on_epoch=None,
+    progress=True,
+):
+    """Train a network on pairs of images; the loss sees no ground truth.
+
+    With `checkpoint`, the state is saved after every epoch, and a run that was
+    killed goes on where its last epoch ended, with the same pairs as an unbroken
+    one, since pairs depend on the step alone.
+
+    Args:
+        network: `keras.Model` from a list of inputs to a tensor or dict of tensors.
+        pairs: Callable `step -> dict` of float32 arrays. The network's inputs are
+            taken from it by name (`moving`, `fixed`); the loss sees all of it.
+            The same step must always give the same arrays.
+        loss: Callable `(batch dict, outputs) -> (batch,)` tensor, lower is better.
+        steps: Steps in all.
+        epochs: Number of equal parts after each of which `on_epoch` is called and
+            the state saved.
+        learning_rate: Of Adam, at the start.
+        decay: Whether the rate falls to zero along a cosine.
+        checkpoint: Folder for the state, or `None`.
+        on_epoch: Callable `(epoch, network)`, epoch counted from 1, or `None`.
+        progress: Whether to show one progress bar.
+
+    Returns:
+        Dict with `loss`, the loss of every step.
+
+    Raises:
+        ValueError: If the loss is not finite, with the step; if steps is not a
+            multiple of epochs; if a checkpoint belongs to another run.
+    """
+    if steps < 1 or epochs < 1 or steps % epochs:
+        raise ValueError(
+            f"steps must be a multiple of epochs. Received: {steps} and {epochs}"
+        )
+    schedule = learning_rate
+    if decay:
+        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    trainer = _Trainer(network, loss)
+    trainer.compile(
+        keras.optimizers.Adam(schedule), jit_compile=backend.compile_whole_step()
+    )
+    plan = {"steps": steps, "epochs": epochs, "learning_rate": learning_rate}
+    history = [] if checkpoint is None else _restore(checkpoint, trainer, plan)
+    bar = tqdm(
+        total=steps,
+        initial=len(history),
+        desc="training",
+        unit="step",
+        file=sys.stdout,
+        mininterval=1.0,
+        ncols=80,
+        disable=not progress,
+    )
+    with bar, concurrent.futures.ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(pairs, len(history))
+        while len(history) < steps:
+            step, batch = len(history) + 1, coming.result()
+            if step < steps:
+                coming = ahead.submit(pairs, step)
+            history.append(_step(trainer, batch, step))
+            bar.set_postfix_str(f"loss {np.mean(history[-50:]):.4f}", refresh=False)
+            bar.update()
+            if step % (steps // epochs) == 0:
+                if checkpoint is not None:
+                    _save(checkpoint, trainer, plan, history)
+                if on_epoch is not None:
+                    on_epoch(step * epochs // steps, network)
+    return {"loss": history}
+
+
+class _Trainer(keras.Model):
+    """Wrap a network, so that the loss may look at every input and output."""
+
+    def __init__(self, network, objective):
+        super().__init__(name="trainer")
+        self.network, self.objective = network, objective
+
+    def call(self, batch):
+        return self.network([batch[tensor.name] for tensor in self.network.inputs])
+
+    def compute_loss(self, x=None, y=None, y_pred=None, *unused, **also_unused):
+        return ops.mean(self.objective(x, y_pred))
+
+
+def _step(trainer, batch, step):
+    trainer.reset_metrics()
+    loss = float(trainer.train_on_batch(batch))
+    if not np.isfinite(loss):
+        raise ValueError(
+            f"the loss is not finite at step {step}: look for NaN in the images, or "
+            f"lower the learning rate. Received: {loss}"
+        )
+    return loss
+
+
+def _save(folder, trainer, plan, history):
+    """Save so that a kill at any moment leaves the last or this state, whole."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / f"step_{len(history):07d}.weights.h5"
+    trainer.save_weights(weights)
+    state = {"plan": plan, "weights": weights.name, "loss": history}
+    partial = folder / "state.json.part"
+    partial.write_text(json.dumps(state))
+    os.replace(partial, folder / "state.json")
+    for old in folder.glob("step_*.weights.h5"):
+        if old != weights:
+            old.unlink()
+
+
+def _restore(folder, trainer, plan):
+    """Load the saved state if there is one; return the losses so far."""
+    path = pathlib.Path(folder) / "state.json"
+    if not path.exists():
+        return []
+    state = json.loads(path.read_text())
+    if state["plan"] != plan:
+        raise ValueError(
+            f"the checkpoint in {folder} belongs to another run ({state['plan']}); "
+            f"delete it or choose another folder. Received: {plan}"
+        )
+    trainer.optimizer.build(trainer.network.trainable_variables)
+    trainer.load_weights(path.with_name(state["weights"]))
+    return state["loss"]
