@@ -61,14 +61,15 @@ def before_after(
     texts = ("fixed", *names)
     tags = "".join(
         f'<img src="{pixels.data_uri(image)}" alt="{html.escape(text, quote=True)}" '
-        f'title="{html.escape(text, quote=True)}" width="{min(width, 260)}">'
+        f'title="{html.escape(text, quote=True)}" width="{min(width, 260)}" '
+        'style="display:inline-block">'
         for image, text in zip(images, texts, strict=True)
     )
     moved, modes = _radios("moved", (1, 2), names, 1), _radios("mode", MODES, MODES, 0)
     body = (
         f'<div class="reg-row reg-show reg-moved" hidden>{moved}</div>'
         f'<div class="reg-row reg-show reg-mode" hidden>{modes}</div>'
-        f'<div class="reg-player" style="width:{width}px;max-width:100%">'
+        f'<div class="reg-player" style="--reg-width:{width}px">'
         f'<div class="reg-screen{sharp}">{tags}{marks}</div>'
         '<div class="reg-row reg-show" hidden>'
         '<input type="range" min="0" max="10" step="1" value="5" '

@@ -112,8 +112,8 @@
       });
       root.querySelectorAll(".reg-show").forEach(function (e) { e.hidden = false; });
       root.querySelectorAll(".reg-screen img").forEach(function (image) {
-        image.hidden = false;
         image.removeAttribute("width");
+        image.removeAttribute("style");
       });
       if (root.classList.contains("reg-compare")) { compare(root); } else { frames(root); }
     });

@@ -71,6 +71,7 @@ class Player:
         width: Pixels on the page.
         marks: HTML laid over the picture.
         positions: Fractions that the frames hand to the lines of other screens.
+        kind: Class of the player, for its style.
     """
 
     images: list
@@ -80,6 +81,7 @@ class Player:
     width: int = WIDTH
     marks: str = ""
     positions: list | None = None
+    kind: str = ""
 
     def thumbnails(self, most):
         """Return the `img` elements; all but `most` of them hidden without script."""
@@ -90,10 +92,11 @@ class Player:
             text = html.escape(str(label), quote=True)
             alt = html.escape(f"{self.name}: {label}", quote=True)
             at = f' data-at="{self.positions[i]:.4f}"' if self.positions else ""
-            hidden = "" if i in shown else " hidden"
+            display = "inline-block" if i in shown else "none"
             parts.append(
                 f'<img src="{pixels.data_uri(image)}" alt="{alt}" title="{text}" '
-                f'width="{width}" data-label="{text}"{at}{hidden}>'
+                f'width="{width}" style="display:{display}" '
+                f'data-label="{text}"{at}>'
             )
         return "".join(parts)
 
@@ -103,7 +106,7 @@ class Player:
         sharp = " reg-sharp" if self.width >= 2 * self.images[0].shape[1] else ""
         button = '<button type="button">▶ Play</button>' if play else ""
         return (
-            f'<div class="reg-player" style="width:{self.width}px;max-width:100%"'
+            f'<div class="reg-player {self.kind}" style="--reg-width:{self.width}px"'
             f"{' hidden' if hidden else ''}>"
             f'<div class="reg-screen{sharp}">{self.thumbnails(most)}{self.marks}</div>'
             f'<div class="reg-row reg-show" hidden>{button}'

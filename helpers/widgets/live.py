@@ -1,5 +1,6 @@
 """Sliders that compute, with frames in their place where there is no kernel."""
 
+import math
 import os
 
 import numpy as np
@@ -90,20 +91,23 @@ def _box(callback, ranges, title, description, limits):
             value=start,
             min=low,
             max=high,
-            step=(high - low) / 100,
+            step=10.0 ** math.floor(math.log10((high - low) / 50)),
             description=name.replace("_", " "),
             continuous_update=True,
             style={"description_width": "110px"},
-            layout=ipywidgets.Layout(width="95%", max_width="420px"),
+            layout=ipywidgets.Layout(width="360px", max_width="98%"),
         )
         for name, (low, high, start) in ranges.items()
     }
-    picture = ipywidgets.Image(layout=ipywidgets.Layout(max_width="100%"))
+    picture = ipywidgets.Image()
+    picture.layout = ipywidgets.Layout(
+        max_width="100%", object_fit="contain", align_self="flex-start"
+    )
 
     def draw(change=None):
         image = callback(**{name: slider.value for name, slider in sliders.items()})
         image = pixels.to_pixels(image, limits)
-        factor = control.fitting_width(image.shape[1], 600) // image.shape[1]
+        factor = control.fitting_width(image.shape[1], 440) // image.shape[1]
         image = image.repeat(factor, axis=0).repeat(factor, axis=1)
         mime, data = pixels.encode(image)
         picture.format = mime.split("/")[1]
@@ -120,7 +124,10 @@ def _box(callback, ranges, title, description, limits):
 
     reset.on_click(back)
     head = ipywidgets.HTML(f"<b>{title}</b> {description}")
-    return ipywidgets.VBox([head, *sliders.values(), reset, picture])
+    numbers = ipywidgets.VBox([*sliders.values(), reset])
+    wrap = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
+    both = ipywidgets.Box([numbers, picture], layout=wrap)
+    return ipywidgets.VBox([head, both])
 
 
 def affine_sliders(

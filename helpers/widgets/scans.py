@@ -135,7 +135,7 @@ def slices(
         volume: `(x, y, z)`, axes running to Right, Anterior, Superior.
         voxel_mm: Voxel size, one number or three.
         outline: Mask on the same grid, outlined in orange.
-        count: Slices stored per plane; they lie between the 5th and the 95th
+        count: Slices stored per plane; they lie between the 8th and the 92nd
             percent of the volume.
         limits: The values that become black and white; unset, the data's range.
         height: Pixels of the tallest plane on the page.
@@ -165,7 +165,7 @@ def slices(
     for number, plane in enumerate(PLANES):
         name, axis, (across, _), _ = plane
         size = volume.shape[axis]
-        chosen = np.unique(np.linspace(0.05 * size, 0.95 * size - 1, count).round())
+        chosen = np.unique(np.linspace(0.08 * size, 0.92 * size - 1, count).round())
         images, labels = [], []
         for index in chosen.astype(int):
             image = pixels.to_pixels(cut(volume, axis, index), limits)
@@ -183,6 +183,7 @@ def slices(
                 round(extent[across] * scale),
                 _marks(number, plane, volume.shape, spacing),
                 [(index + 0.5) / size for index in chosen],
+                "reg-plane",
             )
         )
     body = "".join(player.body(most=4, play=False) for player in players)
