@@ -73,7 +73,7 @@ kernels: $(READY)
 	$(PY) -m ipykernel install --sys-prefix --name registration-cpu \
 		--display-name "Registration (CPU)" --env CUDA_VISIBLE_DEVICES -1
 	$(PY) -m ipykernel install --sys-prefix --name registration-gpu \
-		--display-name "Registration (GPU)" --env REGISTRATION_PROFILE full
+		--display-name "Registration (GPU)" --env TF_FORCE_GPU_ALLOW_GROWTH true
 	@echo "Pick one:  make test KERNEL=registration-cpu"
 
 links: $(READY)

@@ -126,12 +126,21 @@ def content(notebook):
 
 
 def with_outputs(notebook, stored):
-    """Return the notebook with the stored outputs of the cells that did not change."""
-    old = {cell.id: cell for cell in tidy(stored).cells if cell.cell_type == "code"}
+    """Return the notebook with the stored outputs of the cells that did not change.
+
+    What the first code cell shows does not depend on the address that it states, so
+    it keeps its result when that changes.
+    """
+
+    def key(cell):
+        tags = cell.metadata.get("tags", [])
+        return "bootstrap" if "bootstrap" in tags else cell.id
+
+    old = {key(cell): cell for cell in tidy(stored).cells if cell.cell_type == "code"}
     for cell in notebook.cells:
-        if cell.cell_type == "code" and cell.id in old:
-            cell.outputs = old[cell.id].outputs
-            cell.execution_count = old[cell.id].execution_count
+        if cell.cell_type == "code" and key(cell) in old:
+            cell.outputs = old[key(cell)].outputs
+            cell.execution_count = old[key(cell)].execution_count
     if "widgets" in stored.metadata:
         notebook.metadata["widgets"] = stored.metadata["widgets"]
     return notebook
