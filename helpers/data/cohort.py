@@ -1,139 +1,12 @@
-"""A cohort of T1-weighted head scans on one common grid."""
+"""Load a cohort of T1-weighted head scans on one common grid."""
 
 import concurrent.futures
-import os
 
-import numpy as np
-
-from helpers.data import grids, ixi, records, subjects
+from helpers.data import grids, simulate, sources, splits, subjects, template
 from helpers.data import progress as bars
 
-WORKERS = 4
-SOURCES = ("auto", "ixi", "folder", "openneuro", "simulated")
-
-
-class Split:
-    """The scans of one split, kept in 8 or 16 bits and converted on demand."""
-
-    def __init__(self, name, loaded, grid, skull):
-        """Hold the `loaded` subjects of the split `name` on `grid`."""
-        self.name, self._subjects, self._grid, self._skull = name, loaded, grid, skull
-        self.ids = [subject.record.id for subject in loaded]
-        self.ages = np.array([subject.record.age for subject in loaded])
-        self.sexes = [subject.record.sex for subject in loaded]
-        stored = [subject.stored_affine for subject in loaded]
-        self.affines = np.array(stored).reshape(-1, 4, 4)
-
-    def __len__(self):
-        """Return the number of scans."""
-        return len(self._subjects)
-
-    def __repr__(self):
-        """Say what is inside."""
-        return f"Split({self.name}: {len(self)} scans of {self._grid.shape})"
-
-    def images(self, indices=slice(None)):
-        """Return scans on the common grid, intensities in [0, 1].
-
-        Args:
-            indices: An integer, a slice, or a sequence of integers or booleans.
-
-        Returns:
-            float32 `(n, *shape, 1)`; an integer gives `n = 1`.
-        """
-        chosen = self._choose(indices)
-        out = np.empty((len(chosen), *self._grid.shape, 1), "float32")
-        for row, subject in zip(out, chosen, strict=True):
-            top = np.float32(np.iinfo(subject.image.dtype).max)
-            np.divide(subject.image, top, out=row[..., 0], dtype="float32")
-        return out
-
-    def labels(self, indices=slice(None)):
-        """Return label maps on the common grid, by nearest neighbour.
-
-        Args:
-            indices: As in `images`.
-
-        Returns:
-            int32 `(n, *shape)`.
-
-        Raises:
-            ValueError: If a scan has no label map.
-        """
-        return self._gather(indices, "labels", "int32")
-
-    def masks(self, indices=slice(None)):
-        """Return brain masks on the common grid, by nearest neighbour.
-
-        Args:
-            indices: As in `images`.
-
-        Returns:
-            bool `(n, *shape)`.
-
-        Raises:
-            ValueError: If a scan has neither mask nor label map.
-        """
-        return self._gather(indices, "mask", bool)
-
-    def native(self, index):
-        """Read a scan again, on its own grid with its axes in RAS order.
-
-        Args:
-            index: One integer.
-
-        Returns:
-            A dict of `image`, float32 in [0, 1]; `labels` and `mask`, None where
-            there is none; `affine`, `(4, 4)`, voxels to RAS millimetres.
-        """
-        subject = self._choose(int(index))[0]
-        native = subjects.read(subject.record, self._skull)
-        return {
-            "image": native.image,
-            "labels": native.labels,
-            "mask": native.mask,
-            "affine": native.affine,
-        }
-
-    def _choose(self, indices):
-        """Return the subjects that an index, a slice or a list means."""
-        if isinstance(indices, (int, np.integer)):
-            if not -len(self) <= indices < len(self):
-                raise IndexError(
-                    f"{self.name} has {len(self)} scans. Received: {indices}"
-                )
-            indices = [indices]
-        every = np.arange(len(self))
-        chosen = every[indices if isinstance(indices, slice) else np.asarray(indices)]
-        return [self._subjects[i] for i in np.atleast_1d(chosen)]
-
-    def _gather(self, indices, field, kind):
-        """Stack one field of the chosen subjects."""
-        chosen = self._choose(indices)
-        out = np.empty((len(chosen), *self._grid.shape), kind)
-        for row, subject in zip(out, chosen, strict=True):
-            values = getattr(subject, field)
-            if values is None:
-                raise ValueError(f"{subject.record.id} has no {field}. Received: None")
-            row[...] = values
-        return out
-
-
-class Cohort:
-    """A fixed scan, scans to train and scans to test, on one common grid."""
-
-    def __init__(self, source, note, grid, loaded, skull, problems=()):
-        """Deal the `loaded` subjects into their splits."""
-        self.source, self.note, self.grid, self.skull = source, note, grid, skull
-        self.shape, self.voxel_mm, self.affine = grid.shape, grid.voxel_mm, grid.affine
-        self.problems = list(problems)
-        for name in records.SPLITS:
-            chosen = [s for s in loaded if s.record.split == name]
-            setattr(self, name, Split(name, chosen, grid, skull))
-
-    def __repr__(self):
-        """Return the line that says which source was taken and why."""
-        return self.note
+WORKERS = 2
+MOST_PRINTED = 5
 
 
 def load(
@@ -142,44 +15,96 @@ def load(
     skull=True,
     limit=None,
     progress=True,
+    folder=None,
+    fixed=None,
+    seed=0,
     strict=False,
     align="affines",
 ):
-    """Load a cohort.
+    """Load head scans on one common grid, and say in one line which and why.
+
+    The sources are
+
+    - `"ixi"`: 151 real heads, 2 mm, with skull and label maps, from the cache or
+      downloaded into it;
+    - `"folder"`: a reader's own files; see `helpers.data.folder.find`;
+    - `"openneuro"`: real heads of 1 mm with masks and label maps, downloaded;
+      about 20 MB a subject;
+    - `"simulated"`: heads made here, with known transforms between them;
+    - `"auto"`: what the variable `REGISTRATION_SOURCE` says, else `"ixi"`, else
+      `"simulated"` where the scans cannot be had.
+
+    The common grid is centred on that of the fixed scan, its axes are right,
+    anterior, superior, and its sides are multiples of 16 voxels. Scans are brought
+    onto it through their own affines. `REGISTRATION_DATA` names the cache folder.
 
     Args:
-        source: `"ixi"`, `"folder"`, `"openneuro"`, `"simulated"`, or `"auto"`.
+        source: One of the names above.
         voxel_mm: Edge of a voxel of the common grid.
         skull: False sets everything outside the brain to zero.
-        limit: The most scans to train on, or a dict with `train` and `test`.
+        limit: The most scans to train on, or a dict with `train` and `test`. None
+            means all; of the simulated 40 and 10, of OpenNeuro's 125 and 25.
         progress: Whether to draw a progress bar.
-        strict: Whether one bad file stops everything.
-        align: `"affines"` or `"centres"`; see `subjects.on_grid`.
+        folder: For `"folder"`, where to look; `REGISTRATION_FOLDER` when None.
+        fixed: For `"folder"`, the id of the fixed scan; the first when None.
+        seed: Of the simulation, and of the deal of a folder's scans.
+        strict: True raises at the first bad file; False leaves that scan out and
+            lists it in `problems`.
+        align: `"affines"` trusts world coordinates; `"centres"` moves the centre of
+            every scan to that of the grid.
 
     Returns:
-        A `Cohort`.
+        A `splits.Cohort` with `fixed`, `train` and `test`.
+
+    Raises:
+        ValueError: If an argument or, with `strict`, a file cannot be used.
+        ConnectionError: If the files of the source asked for could not be had.
     """
-    if source == "auto":
-        source = os.environ.get("REGISTRATION_SOURCE") or "auto"
-    chosen = records.limited(ixi.subjects(), limit)
-    why = "found in the cache" if ixi.is_cached(chosen) else "downloaded"
-    ixi.fetch(chosen, progress)
-    grid, loaded, problems = _load_all(chosen, voxel_mm, skull, progress, strict, align)
-    note = f"T1 cohort: ixi, {why}"
-    print(note)
-    return Cohort("ixi", note, grid, loaded, skull, problems)
+    if align not in ("affines", "centres"):
+        raise ValueError(f"align must be 'affines' or 'centres'. Received: {align!r}")
+    found = sources.find(source, limit, folder, fixed, seed, progress)
+    problems = list(found.missing)
+    chosen = list(found.records)
+    if found.name == "simulated":
+        grid = simulate.grid(voxel_mm)
+        template.load()
+
+        def load_one(record):
+            return subjects.simulated(record, seed, grid, skull)
+
+    else:
+        may_replace = found.name == "folder" and fixed is None and not strict
+        first = _read_fixed(chosen, skull, may_replace, problems)
+        grid = grids.around(first.affine, first.image.shape, voxel_mm)
+
+        def load_one(record):
+            return subjects.on_grid(record, subjects.read(record, skull), grid, align)
+
+    loaded = _load_all(chosen, load_one, progress, strict, problems)
+    made = splits.Cohort(found.name, found.why, grid, loaded, skull, problems)
+    print(made.note)
+    for name, problem in problems[:MOST_PRINTED]:
+        print(f"  left out {name}: {problem}")
+    return made
 
 
-def _load_all(chosen, voxel_mm, skull, shown, strict, align):
-    """Read all subjects; return the grid, those loaded, and what was refused."""
-    fixed = next(record for record in chosen if record.split == "fixed")
-    native = subjects.read(fixed, skull)
-    grid = grids.around(native.affine, native.image.shape, voxel_mm)
+def _read_fixed(chosen, skull, may_replace, problems):
+    """Read the fixed scan; a bad one gives way to the next where that is allowed."""
+    while True:
+        place = next(i for i, record in enumerate(chosen) if record.split == "fixed")
+        try:
+            return subjects.read(chosen[place], skull)
+        except ValueError as error:
+            if not may_replace or len(chosen) < 4:
+                raise
+            problems.append((chosen.pop(place).id, str(error)))
+            place = next(i for i, r in enumerate(chosen) if r.split == "train")
+            chosen[place] = chosen[place]._replace(split="fixed")
 
-    def load_one(record):
-        return subjects.on_grid(record, subjects.read(record, skull), grid, align)
 
-    loaded, problems = [], []
+def _load_all(chosen, load_one, shown, strict, problems):
+    """Load every subject, two at a time, listing those that are refused."""
+    loaded = []
     bar = bars.bar(len(chosen), "loading scans", shown)
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         jobs = [pool.submit(load_one, record) for record in chosen]
@@ -187,9 +112,11 @@ def _load_all(chosen, voxel_mm, skull, shown, strict, align):
             try:
                 loaded.append(job.result())
             except ValueError as error:
-                if strict or record is fixed:
+                if strict or record.split == "fixed":
+                    pool.shutdown(cancel_futures=True)
+                    bar.close()
                     raise
                 problems.append((record.id, str(error)))
             bar.update()
     bar.close()
-    return grid, loaded, problems
+    return loaded

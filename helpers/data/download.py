@@ -15,7 +15,7 @@ from helpers.data import progress
 
 WORKERS = 8
 TRIES = 3
-TIMEOUT_SECONDS = (10, 30)
+TIMEOUT_SECONDS = (6, 30)
 CHUNK = 2**16
 STALE_SECONDS = 600
 PAUSE_SECONDS = 0.5

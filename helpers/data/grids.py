@@ -83,11 +83,24 @@ def resample(data, affine, grid):
     factors = np.maximum(1, np.round(grid.voxel_mm / sizes[turn] - 0.01).astype(int))
     fine = subdivide(grid, factors)
     out = _pull(data, affine, fine, "float32", order=1)
+    return block_mean(out, factors)
+
+
+def block_mean(data, factors):
+    """Average blocks of voxels.
+
+    Args:
+        data: Float array whose sides are multiples of the factors.
+        factors: The sides of a block, one integer an axis.
+
+    Returns:
+        Array with every side divided by its factor.
+    """
     for axis, factor in enumerate(factors):
         if factor > 1:
-            blocks = (*out.shape[:axis], -1, factor, *out.shape[axis + 1 :])
-            out = out.reshape(blocks).mean(axis=axis + 1)
-    return out
+            blocks = (*data.shape[:axis], -1, factor, *data.shape[axis + 1 :])
+            data = data.reshape(blocks).mean(axis=axis + 1)
+    return data
 
 
 def resample_labels(labels, affine, grid):

@@ -4,7 +4,7 @@ import typing
 
 import numpy as np
 
-from helpers.data import grids, nifti, records
+from helpers.data import grids, nifti, records, simulate
 
 LEAST_HEAD_INSIDE = 0.5
 
@@ -21,13 +21,17 @@ class Native(typing.NamedTuple):
 
 
 class Subject(typing.NamedTuple):
-    """A subject on the common grid, its image in 8 or 16 bits."""
+    """A subject on the common grid, its image in 8 or 16 bits.
+
+    `truth` is the `simulate.Truth` of a simulated one.
+    """
 
     record: records.Record
     image: np.ndarray
     labels: np.ndarray | None
     own_mask: np.ndarray | None
     stored_affine: np.ndarray
+    truth: typing.Any = None
 
     @property
     def mask(self):
@@ -109,6 +113,31 @@ def on_grid(record, native, grid, align="affines"):
     return Subject(
         record, quantise(image, native.bits), labels, own_mask, native.stored_affine
     )
+
+
+def simulated(record, seed, grid, skull=True):
+    """Make a simulated subject on the common grid.
+
+    Args:
+        record: Its `records.Record`; the id ends in its number.
+        seed: Of the cohort.
+        grid: The `grids.Grid`.
+        skull: False sets everything outside the brain to zero.
+
+    Returns:
+        A `Subject` with its `truth`.
+    """
+    number = int(record.id.rsplit("-", 1)[1])
+    made = simulate.subject([seed, number], grid, skull)
+    image = quantise(made.image, 8)
+    return Subject(record, image, made.labels, None, grid.affine, made.truth)
+
+
+def native_of_simulated(subject):
+    """Return a simulated subject as `read` would: its own grid is the common one."""
+    top = np.float32(np.iinfo(subject.image.dtype).max)
+    affine = subject.stored_affine
+    return Native(subject.image / top, subject.labels, subject.mask, affine, affine, 8)
 
 
 def quantise(image, bits):
