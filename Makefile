@@ -16,7 +16,7 @@ NBVAL := --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg \
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: run store test unit lab lint format sync figures bench readme kernels links lock \
-	site test-backends test-oldest clean help
+	site test-browser test-backends test-oldest clean help
 
 help:
 	@echo "make run            execute the notebooks into build/, with a summary"
@@ -26,6 +26,7 @@ help:
 	@echo "make sync           write notebooks/*.ipynb from the .py sources"
 	@echo "make store          keep the last run: notebooks, scorecards, README tables"
 	@echo "make figures        draw images/;  make bench: measure benchmarks/results/"
+	@echo "make site           build the static site;  make test-browser: try its sliders"
 	@echo "make test-backends  the tests of helpers on JAX and PyTorch"
 	@echo "make test-oldest    the tests of helpers on TensorFlow 2.19, Keras 3.10"
 	@echo "make kernels        install a CPU and a GPU kernel specification in .venv"
@@ -43,10 +44,10 @@ store: $(READY)
 
 test: $(READY)
 	REGISTRATION_PROFILE=$${REGISTRATION_PROFILE:-quick} \
-	$(PY) -m pytest --durations 10 $(NBVAL) tests notebooks
+	$(PY) -m pytest --durations 10 $(NBVAL) tests notebooks --ignore tests/browser
 
 unit: $(READY)
-	$(PY) -m pytest --durations 10 tests
+	$(PY) -m pytest --durations 10 tests --ignore tests/browser
 
 lab: $(READY)
 	$(PY) -m jupyterlab --notebook-dir . --ServerApp.default_url /lab/tree/notebooks
@@ -62,6 +63,17 @@ format: $(READY)
 
 sync: $(READY)
 	$(PY) -m tools.sync
+
+# What the site and its tests in a browser need is installed when they are asked for.
+$(READY)-site: $(READY) requirements/site.txt
+	@$(PYTHON) tools/environment.py $(VENV) requirements/site.txt \
+		--constraint requirements.lock --stamp .installed-site
+
+site: $(READY)-site
+	$(PY) -m tools.site
+
+test-browser: site
+	$(PY) -m pytest --durations 5 tests/browser
 
 readme: $(READY)
 	$(PY) -m tools.readme
