@@ -167,7 +167,7 @@ class _Drawing:
         """Return the intensities of face and neck below the skin at `surface`."""
         fibres, clumps = self.noise((2.5, 2.5, 7)), self.noise((4, 4, 4))
         fine = self.noise((1.5, 1.5, 1.5))
-        canvas = MUSCLE + 0.05 * fibres + 0.03 * fine
+        canvas = MUSCLE + 0.08 * fibres + 0.06 * fine
         self.paint(canvas, 2.2 - np.abs(clumps) * 0.9 - np.abs(fibres), 0.8 * FAT)
         self.paint(canvas, 1.3 - np.minimum(-fibres, clumps + 1.0), 0.4 * MUSCLE)
         thick = 5 + 2 * clumps + 3 * (self.y < -60) * (self.z < -70)

@@ -86,8 +86,8 @@ def subject(seed, where, skull=True):
         skull: False sets everything outside the brain to zero.
 
     Returns:
-        A `Subject`: `image` float32 in [0, 1], `labels` uint8 (see `template.LABEL_NAMES`,
-        zero outside the brain), `affine` `(4, 4)`, and `truth`.
+        A `Subject`: `image` float32 in [0, 1], `labels` uint8 (zero outside the
+        brain, else see `template.LABEL_NAMES`), `affine` `(4, 4)`, and `truth`.
     """
     random = np.random.default_rng(seed)
     truth, outer, traits = _draw(random)
@@ -111,7 +111,8 @@ def _draw(random):
     """Draw a subject: the truth of its brain, the map of its head, its traits."""
     turn = np.radians(random.normal(0, (5, 3, 4)))
     shift = random.normal(0, (4, 6, 6))
-    scale = np.exp(random.normal(0, 0.04) + random.normal(0, 0.025, 3))
+    # The template is larger than most heads: subjects are mapped to it by growing.
+    scale = np.exp(random.normal(0.07, 0.04) + random.normal(0, 0.025, 3))
     shear = random.normal(0, 0.015, 3)
     pose = _affine(turn, shift, scale, shear)
     bend = smooth_warp.gentle(
@@ -125,15 +126,16 @@ def _draw(random):
     outer_bend = bend + smooth_warp.random_field(random, 3, 3.0, 32)
     traits = {
         "skull": random.normal(7.0, 1.2) + smooth_warp.random_field(random, 1, 1.8, 24),
-        "scalp": random.normal(6.0, 1.5) + smooth_warp.random_field(random, 1, 2.0, 30),
+        "scalp": random.normal(5.0, 1.2) + smooth_warp.random_field(random, 1, 2.0, 30),
         "marrow": random.uniform(0.2, 0.6)
         + smooth_warp.random_field(random, 1, 0.2, 14),
         "gap": random.uniform(1.0, 3.0) + smooth_warp.random_field(random, 1, 0.8, 24),
+        "fat": random.uniform(0.5, 0.8),
         "fluid": random.normal(0.15, 0.02),
-        "gray": random.normal(0.47, 0.02),
-        "white": random.normal(0.70, 0.02),
+        "gray": random.normal(0.49, 0.02),
+        "white": random.normal(0.69, 0.02),
         "bias": smooth_warp.random_field(random, 1, 0.12, 60),
-        "noise": random.uniform(0.008, 0.02),
+        "noise": random.uniform(0.005, 0.016),
     }
     return Truth(pose, bend), Truth(outer_pose, outer_bend), traits
 
@@ -221,7 +223,8 @@ def _render(truth, outer, traits, fine):
     below = (face < edge) & ((from_bone > -skull - edge) | (where[2] < -56))
     tissue = np.full(fine.shape, head.AIR, "float32")
     tissue[below] = _sample(around.tissue, around.affine, where[:, below])
-    layers = np.full(fine.shape, 0.85 * head.FAT, "float32")
+    layers = np.full(fine.shape, traits["fat"], "float32")
+    layers *= 1 + 0.5 * (field("marrow") - 0.4)
     paint(layers, -surface - 2.0, head.SKIN)
     paint(layers, from_bone - 1.5, head.MUSCLE)
     paint(layers, face, tissue)
