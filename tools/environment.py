@@ -80,7 +80,7 @@ def install(folder, files, constraints, stamp=".installed"):
             if stream.read() == now:
                 os.utime(stamp)
                 return
-    print(f"Installing {' '.join(files)} into {folder}", flush=True)
+    print(f"Installing {' '.join(files)} into {folder}: some minutes", flush=True)
     command = [os.path.join(folder, "bin", "python"), "-m", "pip", "install"]
     command += ["--quiet", "--disable-pip-version-check"]
     for path in files:
