@@ -62,7 +62,7 @@ format: $(READY)
 	$(PY) -m ruff format .
 
 sync: $(READY)
-	$(PY) -m tools.sync
+	$(PY) -m tools.sync --only "$(ONLY)"
 
 # What the site and its tests in a browser need is installed when they are asked for.
 $(READY)-site: $(READY) requirements/site.txt

@@ -3,6 +3,8 @@
 The first code cell and the badge are brought up to date in the source on the way.
 """
 
+import argparse
+
 import nbformat
 
 from tools import notebooks
@@ -22,6 +24,13 @@ def sync(path):
     return before != [p.read_bytes() for p in (path, page)]
 
 
+def main():
+    """Bring the chosen pairs into step."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="part of the notebooks' names")
+    for path in notebooks.sources(parser.parse_args().only):
+        print(path.stem, "written" if sync(path) else "in step")
+
+
 if __name__ == "__main__":
-    for source in notebooks.sources():
-        print(source.stem, "written" if sync(source) else "in step")
+    main()
