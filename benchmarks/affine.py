@@ -17,7 +17,7 @@ METHODS = {
     "ants_affine": classical.ants_affine,
     "dipy_affine": classical.dipy_affine,
 }
-METRICS = ("dice", "brain_dice", "ncc", "seconds")
+METRICS = ("dice", "brain_dice", "ncc", "tre_mm", "seconds")
 
 if __name__ == "__main__":
     sys.exit(runner.main("affine", METHODS, METRICS, __doc__))

@@ -27,6 +27,7 @@ METRICS = (
     "folding_grid",
     "log_jacobian_sd",
     "inverse_mm",
+    "tre_mm",
     "seconds",
 )
 

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from benchmarks import scans
+from benchmarks import scans, simulated
 
 PARTICIPANTS = (
     pathlib.Path(__file__).resolve().parents[1] / "helpers/data/ixi_participants.tsv"
@@ -53,15 +53,22 @@ def any_pairs(seed=ANY_SEED):
     )
 
 
+def simulated_pairs():
+    """Return the 10 pairs (simulated test scan, the simulated fixed scan)."""
+    return [Pair(name, simulated.FIXED) for name in simulated.TEST]
+
+
 def pairs(targets):
-    """Return the pairs called `"fixed"` or `"any"`.
+    """Return the pairs called `"fixed"`, `"any"` or `"simulated"`.
 
     Raises:
-        ValueError: If `targets` is neither.
+        ValueError: If `targets` is none of them.
     """
-    kinds = {"fixed": fixed_pairs, "any": any_pairs}
+    kinds = {"fixed": fixed_pairs, "any": any_pairs, "simulated": simulated_pairs}
     if targets not in kinds:
-        raise ValueError(f"targets must be fixed or any. Received: {targets!r}")
+        raise ValueError(
+            f"targets must be one of {', '.join(kinds)}. Received: {targets!r}"
+        )
     return kinds[targets]()
 
 

@@ -8,10 +8,11 @@ import sys
 
 import tqdm
 
-from benchmarks import pairs, scans, score, table
+from benchmarks import pairs, scans, score, simulated, table
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SETTINGS = ("fixed-stripped", "fixed-skull", "any-stripped", "any-skull")
+TARGETS = ("fixed", "any", "simulated")
+SETTINGS = tuple(f"{t}-{kind}" for t in TARGETS for kind in ("stripped", "skull"))
 
 Task = collections.namedtuple("Task", "targets input scan fixed load")
 
@@ -47,7 +48,7 @@ def main(name, methods, metrics, description, argv=None):
         return 1
     planned = collections.Counter(task.targets for task in tasks)
     if options.moving_dir is None:
-        planned = {kind: len(pairs.pairs(kind)) for kind in ("fixed", "any")}
+        planned = {kind: len(pairs.pairs(kind)) for kind in TARGETS}
     summary = table.summarise(options.csv, planned, metrics)
     summary.to_csv(options.csv.with_name(f"{options.summary}.csv"), index=False)
     print(table.show(summary, metrics))
@@ -110,7 +111,12 @@ def _load_pair(moving, fixed, keep_skull):
     return _cohort(moving, keep_skull), _cohort(fixed, keep_skull)
 
 
-_cohort = functools.lru_cache(maxsize=4)(scans.cohort_scan)
+@functools.lru_cache(maxsize=4)
+def _cohort(name, keep_skull):
+    load = simulated.scan if name.startswith("sim-") else scans.cohort_scan
+    return load(name, keep_skull)
+
+
 _read = functools.lru_cache(maxsize=4)(scans.read)
 
 

@@ -20,12 +20,15 @@ class Scan:
         image: Float32 array `(*shape)`, intensities as stored.
         affine: Array `(4, 4)` from voxels to RAS millimetres.
         labels: Integer array `(*shape)`, or None where there are none.
+        landmarks: Array `(n, 3)` in RAS mm, the same places in every scan, or None
+            where they are not known.
     """
 
     name: str
     image: np.ndarray
     affine: np.ndarray
     labels: np.ndarray | None = None
+    landmarks: np.ndarray | None = None
 
     @property
     def mask(self):

@@ -161,7 +161,9 @@ def score(moving, fixed, registration):
         of the brain's voxels with a determinant of 0 or less and `folding_grid`
         that of the whole grid's, `log_jacobian_sd` the deviation of the
         logarithm over the brain's unfolded voxels; `inverse_mm` the mean
-        distance there and back over the brain, NaN without an inverse.
+        distance there and back over the brain, NaN without an inverse;
+        `tre_mm` the mean distance of the landmarks from where they truly are, NaN
+        where they are not known.
 
     Raises:
         ValueError: If the points do not lie on the fixed scan's grid.
@@ -186,6 +188,7 @@ def score(moving, fixed, registration):
         "folding_grid": 100 * float(np.mean(determinant <= 0)),
         "log_jacobian_sd": float(np.log(unfolded).std()) if unfolded.size else np.nan,
         "inverse_mm": _there_and_back(fixed, points, registration.inverse),
+        "tre_mm": _landmark_error(moving, fixed, points),
     }
 
 
@@ -195,6 +198,19 @@ def _there_and_back(fixed, points, inverse):
     start = scans.world_grid(fixed)[fixed.mask]
     back = inverse(points[fixed.mask])
     return float(np.linalg.norm(back - start, axis=-1).mean())
+
+
+def _landmark_error(moving, fixed, points):
+    if moving.landmarks is None or fixed.landmarks is None:
+        return float("nan")
+    found = np.stack(
+        [
+            fetch(points[..., axis], fixed.affine, fixed.landmarks, "linear")
+            for axis in range(3)
+        ],
+        axis=-1,
+    )
+    return float(np.linalg.norm(found - moving.landmarks, axis=-1).mean())
 
 
 def motion_undone_mm(fixed, points_before, points_after, motion):

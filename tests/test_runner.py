@@ -116,7 +116,8 @@ def test_stripping_without_labels_is_an_error(folder):
         scans.read(folder / "scans" / "c.nii.gz")
 
 
-def test_the_two_kinds_of_pairs_are_known_by_name_and_no_other():
-    assert len(pairs.pairs("fixed")) == len(pairs.pairs("any")) == 25
+def test_the_three_kinds_of_pairs_are_known_by_name_and_no_other():
+    sizes = [len(pairs.pairs(kind)) for kind in ("fixed", "any", "simulated")]
+    assert sizes == [25, 25, 10]
     with pytest.raises(ValueError, match="Received: 'all'"):
         pairs.pairs("all")

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,22 @@ def test_the_way_there_and_back_is_measured_in_millimetres():
     found = registration(points, lambda positions: positions + (0, 3, 4))
     scores = score.score(scan, scan, found)
     np.testing.assert_allclose(scores["inverse_mm"], 5, rtol=1e-5)
+
+
+def test_landmarks_are_followed_between_the_voxels_of_an_oblique_grid():
+    fixed = head()
+    voxels = np.random.default_rng(4).uniform(2, 18, (40, 3))
+    places = scans.transform_points(OBLIQUE, voxels)
+    matrix = pairs.rigid_motion((1, 0, 2), 15, (2, 1, 3), np.zeros(3))
+    matrix[0, 1] += 0.1
+    fixed = dataclasses.replace(fixed, landmarks=places)
+    moved = scans.transform_points(matrix, places)
+    moving = dataclasses.replace(fixed, landmarks=moved)
+    scores = score.score(moving, fixed, score.linear(matrix, fixed))
+    np.testing.assert_allclose(scores["tre_mm"], 0, atol=1e-4)
+    matrix[:3, 3] += (0, 3, 4)
+    scores = score.score(moving, fixed, score.linear(matrix, fixed))
+    np.testing.assert_allclose(scores["tre_mm"], 5, rtol=1e-5)
 
 
 def test_small_labels_do_not_count_and_the_mean_is_that_of_the_helpers():
