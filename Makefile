@@ -10,7 +10,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 NBVAL := --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	--nbval-kernel-name $(KERNEL) --nbval-cell-timeout 1200
+	--nbval-kernel-name $(KERNEL) --nbval-kernel-startup-timeout 180 \
+	--nbval-cell-timeout 1200
 
 # The kernel is the one of .venv, also where the reader has another of that name.
 export JUPYTER_PREFER_ENV_PATH := 1
