@@ -173,15 +173,16 @@ def _read(path, nonfinite, max_bytes):
     """Read any trusted volume; see `load`."""
     path = pathlib.Path(path)
     header, stored = nifti_header.read(path, max_bytes)
-    data = stored.astype("float32")
     slope, intercept = nifti_header.scaling(path, header)
-    if (slope, intercept) != (1.0, 0.0):
-        if stored.dtype.itemsize > 2:
-            data = stored.astype("float64")
-        data = (data * data.dtype.type(slope) + data.dtype.type(intercept)).astype(
-            "float32"
-        )
-    if stored.dtype.itemsize > 2:
+    data = stored
+    # What overflows float32 is counted below, with the voxels that are not finite.
+    scaled = (slope, intercept) != (1.0, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if scaled:
+            exact = np.dtype("float32" if stored.dtype.itemsize <= 2 else "float64")
+            data = stored.astype(exact) * exact.type(slope) + exact.type(intercept)
+        data = data.astype("float32", copy=False)
+    if stored.dtype.itemsize > 2 or scaled:
         bad = ~np.isfinite(data)
         count = np.count_nonzero(bad)
         if count and nonfinite == "raise":
@@ -189,7 +190,7 @@ def _read(path, nonfinite, max_bytes):
                 f"{path}: voxels are NaN or infinite in float32; nonfinite='zero' "
                 f"sets them to zero. Received: {count} of {data.size}"
             )
-        data[bad] = 0.0
+        data = np.where(bad, np.float32(0), data) if count else data
     affine = nifti_header.affine(path, header)
     turn = nibabel.orientations.io_orientation(affine)
     undo = nibabel.orientations.inv_ornt_aff(turn, data.shape)
