@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,25 @@ def test_make_links_reaches_every_address_and_back(tmp_path):
     assert left == []
     subprocess.run([*command, old], cwd=tree, check=True)
     assert {p: p.read_bytes() for p in before} == before
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_local_link_of_a_page_leads_to_a_file(page):
+    text = (notebooks.ROOT / page).read_text()
+    targets = re.findall(r"\]\(([^)\s#]+)", text)
+    local = [target for target in targets if "://" not in target]
+    assert [name for name in local if not (notebooks.ROOT / name).exists()] == []
+
+
+def test_every_local_link_of_a_notebook_leads_to_a_file():
+    missing = []
+    for path in notebooks.sources():
+        for cell in notebooks.read(path).cells:
+            if cell.cell_type == "markdown":
+                targets = re.findall(r"\]\(([^)\s#]+)", cell.source)
+                local = [x for x in targets if not re.match(r"\w+:", x)]
+                missing += [x for x in local if not (path.parent / x).exists()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["name"], ["a/b", "c/d"], ["a/b c"]])
