@@ -32,7 +32,7 @@ def table(notebook, rows):
             `seconds`.
 
     Returns:
-        `pandas` Styler with the number of pairs and the device as its caption.
+        `Scorecard`, which shows itself as a table.
 
     Raises:
         ValueError: If a column is unknown.
@@ -58,7 +58,26 @@ def table(notebook, rows):
         | {"pairs": [pairs[m] for m in rows]},
         index=list(rows),
     )
-    return shown.style.set_caption(f"Mean ± standard deviation. Device: {device}")
+    return Scorecard(shown, f"Mean ± standard deviation. Device: {device}")
+
+
+class Scorecard:
+    """Show the table with its caption, in a notebook or as plain text.
+
+    Args:
+        frame: `pandas.DataFrame` of texts, one row a method.
+        caption: What stands below the table.
+    """
+
+    def __init__(self, frame, caption):
+        self.frame, self.caption = frame, caption
+
+    def _repr_html_(self):
+        return f"{self.frame.to_html(border=0)}<p>{self.caption}</p>"
+
+    def __repr__(self):
+        """Return the table as lines of text."""
+        return f"{self.frame.to_string()}\n{self.caption}"
 
 
 def _format(values, column):

@@ -1,26 +1,26 @@
 """Handwritten digits: MNIST, or scikit-learn's where it cannot be had."""
 
-import os
-import pathlib
-
 import numpy as np
-import pooch
 
-ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+from helpers.data import download
+
+BASE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+NAME = "mnist.npz"
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 KEYS = "x_train", "y_train", "x_test", "y_test"
 
 
-def load(digit=None, address=ADDRESS):
+def load(digit=None, base=BASE):
     """Return MNIST as images scaled to [0, 1].
 
     Looks for `mnist.npz` in the cache folder, `REGISTRATION_DATA` or the user's own,
-    and downloads it there otherwise. Where that fails, the 1,797 digits that
-    scikit-learn ships stand in, enlarged to 28 × 28, and a line says so.
+    and downloads it there otherwise (11 MB). Where that fails, the 1,797 digits
+    that scikit-learn ships stand in, enlarged to 28 × 28, and a line says so.
 
     Args:
         digit: Keep this class only, 0 to 9; all if `None`.
-        address: Where to download from, checked by its sha256.
+        base: Address of the folder to download from; the file is checked by its
+            sha256.
 
     Returns:
         Dict with `train` and `test`, float32 `(n, 28, 28, 1)`; `train_labels` and
@@ -31,19 +31,19 @@ def load(digit=None, address=ADDRESS):
     """
     if digit is not None and digit not in range(10):
         raise ValueError(f"digit must be 0 to 9 or None. Received: {digit!r}")
-    folder = os.environ.get("REGISTRATION_DATA") or pooch.os_cache("registration")
-    path = pathlib.Path(folder).expanduser() / "mnist.npz"
+    path = download.cache_folder() / NAME
+    arrays, source = None, "mnist"
     try:
         if not path.exists():
-            pooch.retrieve(address, f"sha256:{SHA256}", path.name, path.parent)
-    except Exception as error:  # no network, a proxy's page, a full disk
+            download.fetch(path.parent, base, {NAME: SHA256}, description="MNIST")
+    except (OSError, ValueError) as error:
         print(
-            "MNIST could not be had "
-            f"({type(error).__name__}); scikit-learn's digits stand in."
+            f"MNIST could not be downloaded ({type(error).__name__}): the 1,797 "
+            "digits of scikit-learn stand in."
         )
         arrays, source = _from_scikit_learn(), "scikit-learn"
-    else:
-        arrays, source = _read(path), "mnist"
+    if arrays is None:
+        arrays = _read(path)
     data = {"source": source}
     for split in ("train", "test"):
         images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"].astype(int)

@@ -20,7 +20,7 @@ def panels(
     Args:
         limits: `(low, high)` of the gray scale; unset, the range of all images.
         cmap: Matplotlib colour map.
-        unit: What one step along an axis is.
+        unit: What one step along an axis is; `None` leaves the axes bare.
         size: Inches of one panel.
         columns: Panels per row; unset, at most five.
         alt: One sentence that says what the picture shows.
@@ -56,6 +56,9 @@ def panels(
         image = list(shown.values())[i]
         ax.imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1])
         ax.set_title(titles[i])
+        if unit is None:
+            ax.set(xticks=[], yticks=[])
+            continue
         ax.set_xlabel(f"column ({unit})")
         if i % columns == 0:
             ax.set_ylabel(f"row ({unit})")
