@@ -104,6 +104,10 @@
       root.classList.add("reg-on");
       controls += 1;
       document.documentElement.dataset.regControls = controls;
+      // Without this JupyterLab takes the arrow keys for itself.
+      root.querySelectorAll("input, button").forEach(function (element) {
+        element.setAttribute("data-lm-suppress-shortcuts", "true");
+      });
       root.querySelectorAll("input[type=radio]").forEach(function (radio) {
         radio.name += controls;
       });

@@ -18,8 +18,8 @@ CSS = (FOLDER / "control.css").read_text(encoding="utf-8")
 SCRIPT = (FOLDER / "control.js").read_text(encoding="utf-8")
 WIDTH = 720  # pixels of the widest control
 PAGE = string.Template(
-    """<div class="reg-control $kind" data-interval="$interval"
- data-lm-suppress-shortcuts="true" role="group" aria-label="$title">
+    """<div class="reg-control $kind" data-interval="$interval" role="group"
+ aria-label="$title">
 <p class="reg-title">$title</p>
 $body
 <p class="reg-text">$description</p>
