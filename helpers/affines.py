@@ -178,6 +178,43 @@ def voxel_to_centred(shape, spacing=1.0, half_side=None):
     return matrix
 
 
+def translation(shift):
+    """Return affines that only shift.
+
+    Args:
+        shift: Float tensor `(batch, ndim)` in centred coordinates.
+
+    Returns:
+        Float tensor `(batch, ndim, ndim + 1)`.
+    """
+    ndim = shift.shape[-1]
+    return identity(ndim) + ops.pad(shift[..., None], [(0, 0), (0, 0), (ndim, 0)])
+
+
+def barycentre(image, spacing=1.0):
+    """Return the centre of mass of an image, its intensities being the mass.
+
+    Args:
+        image: Float tensor `(batch, *shape, channels)`, not negative.
+        spacing: Voxel size in mm, one number or one per axis.
+
+    Returns:
+        Float tensor `(batch, ndim)` in centred coordinates; zero if all is empty.
+    """
+    image = ops.convert_to_tensor(image)
+    shape = tuple(image.shape[1:-1])
+    matrix = voxel_to_centred(shape, spacing)
+    mass = ops.reshape(ops.sum(image, axis=-1), (-1, *shape))
+    total = ops.maximum(ops.sum(mass, axis=tuple(range(1, len(shape) + 1))), 1e-6)
+    centre = []
+    for axis, size in enumerate(shape):
+        others = tuple(a + 1 for a in range(len(shape)) if a != axis)
+        position = matrix[axis, axis] * np.arange(size) + matrix[axis, -1]
+        profile = ops.sum(mass, axis=others) if others else mass
+        centre.append(ops.matmul(profile, position.astype("float32")) / total)
+    return ops.stack(centre, axis=-1)
+
+
 def to_world(affine, fixed, moving=None):
     """Convert one affine to a matrix between world coordinates.
 

@@ -149,6 +149,54 @@ class AffineFromParameters(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("registration")
+class BarycentreAlignment(keras.layers.Layer):
+    """Shift the moving image so that the centres of its and the fixed mass meet.
+
+    Args:
+        spacing: Voxel size in mm, one number or one per axis.
+        move: `False` gives the identity instead, to see what the start is worth.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Input shape:
+        moving and fixed `(batch, *shape, channels)`, intensities not negative.
+
+    Output shape:
+        Affine `(batch, ndim, ndim + 1)`, a translation in centred coordinates; an
+        empty image is taken to have its mass in the centre.
+    """
+
+    def __init__(self, spacing=1.0, move=True, **kwargs):
+        super().__init__(**kwargs)
+        self.spacing, self.move = _plain(spacing), move
+
+    def call(self, moving, fixed):
+        """Return the translation as an affine."""
+        target, source = (affines.barycentre(i, self.spacing) for i in (fixed, moving))
+        return affines.translation((source - target) * float(self.move))
+
+    def get_config(self):
+        """Return the arguments that make this layer again."""
+        own = {"spacing": self.spacing, "move": self.move}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("registration")
+class ComposeAffines(keras.layers.Layer):
+    """Chain affines; see `affines.compose`.
+
+    Input shape:
+        outer and inner, each `(batch, ndim, ndim + 1)`.
+
+    Output shape:
+        The same: `inner` first, then `outer`.
+    """
+
+    def call(self, outer, inner):
+        """Return the composed affine."""
+        return affines.compose(outer, inner)
+
+
+@keras.saving.register_keras_serializable("registration")
 class VelocityIntegration(keras.layers.Layer):
     """Integrate a stationary velocity by scaling and squaring.
 

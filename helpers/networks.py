@@ -1,8 +1,14 @@
 """Functional builders of the networks: moving and fixed in, transform out."""
 
+import hashlib
+import json
+import pathlib
+
 import keras
 
 from helpers import layers
+
+MODELS = pathlib.Path(__file__).resolve().parents[1] / "models"
 
 
 def affine_network(
@@ -12,6 +18,7 @@ def affine_network(
     kind="affine",
     parametrisation="exponential",
     identity_start=True,
+    scale=1.0,
     name="affine_network",
 ):
     """Build a CNN that sees a moving and a fixed image and gives an affine.
@@ -27,6 +34,8 @@ def affine_network(
         parametrisation: See `affines.from_parameters`.
         identity_start: `False` starts the last layer at random instead, to see
             what that costs.
+        scale: What the parameters are multiplied by; below 1 the affine answers
+            more calmly to a change of the weights.
         name: Name of the model.
 
     Returns:
@@ -48,8 +57,67 @@ def affine_network(
     parameters = keras.layers.Dense(
         ndim * (ndim + 1), kernel_initializer=start, name="parameters"
     )(features)
+    parameters = keras.layers.Rescaling(scale)(parameters)
     affine = layers.AffineFromParameters(ndim, kind, parametrisation)(parameters)
     return keras.Model([moving, fixed], affine, name=name)
+
+
+def affine_cascade(
+    shape, spacing=1.0, stages=((2, 2), (1, 1)), barycentres=True, **options
+):
+    """Build a network that registers in passes, coarse to fine.
+
+    A pass sees the moving image as the passes before it have moved it, beside the
+    fixed one, and adds what is left to do. Passes of one stage share one network;
+    transforms are composed, so that every pass reads the original image once.
+
+    Args:
+        shape: The images' shape in voxels, divisible by every factor.
+        spacing: Voxel size in mm, one number or one per axis.
+        stages: Pairs (factor by which the images are shrunk, number of passes).
+        barycentres: Start where the centres of mass meet, else at the identity.
+        **options: Further arguments of `affine_network`.
+
+    Returns:
+        `keras.Model` from `[moving, fixed]`, each `(batch, *shape, 1)`, to a dict:
+        `transform`, the affine `(batch, ndim, ndim + 1)` in centred coordinates,
+        and `passes`, `(batch, 1 + passes, ndim, ndim + 1)`, the affine after the
+        start and after each pass.
+
+    Raises:
+        ValueError: If the shape is not divisible by a factor.
+
+    Reference:
+        Mok and Chung, CVPR 2022 (coarse to fine); de Vos et al., MedIA 2019
+        (stages). Notebook `03_affine_3d_t1` trains it.
+    """
+    moving, fixed = _inputs(shape)
+    affine = layers.BarycentreAlignment(spacing, move=barycentres)(moving, fixed)
+    passes = [affine]
+    for number, (factor, count) in enumerate(stages, start=1):
+        if any(size % factor for size in shape):
+            raise ValueError(
+                f"shape must be divisible by the factor {factor}. Received: {shape}"
+            )
+        small = [_shrink(image, factor) for image in (moving, fixed)]
+        network = affine_network(
+            tuple(size // factor for size in shape), name=f"stage_{number}", **options
+        )
+        for _ in range(count):
+            moved = layers.SpatialTransformer(spacing=spacing)(small[0], affine)
+            affine = layers.ComposeAffines()(affine, network([moved, small[1]]))
+            passes.append(affine)
+    outputs = {"transform": affine, "passes": keras.ops.stack(passes, axis=1)}
+    return keras.Model([moving, fixed], outputs, name="affine_cascade")
+
+
+def _shrink(image, factor):
+    """Average blocks of `factor` voxels an axis; a spacing of 1 keeps its meaning."""
+    if factor == 1:
+        return image
+    ndim = len(image.shape) - 2
+    pooling = {2: keras.layers.AveragePooling2D, 3: keras.layers.AveragePooling3D}
+    return pooling[ndim](factor)(image)
 
 
 def registration(network, spacing=1.0):
@@ -60,14 +128,64 @@ def registration(network, spacing=1.0):
         spacing: Voxel size in mm, one number or one per axis.
 
     Returns:
-        `keras.Model` with the same inputs that gives the dict `transform`, `moved`.
+        `keras.Model` with the same inputs that gives a dict: `moved` and what the
+        network gives, at least `transform`.
     """
     moving, fixed = network.inputs
-    transform = network([moving, fixed])
-    moved = layers.SpatialTransformer(spacing=spacing)(moving, transform)
-    return keras.Model(
-        [moving, fixed], {"transform": transform, "moved": moved}, name="registration"
-    )
+    outputs = network([moving, fixed])
+    outputs = outputs if isinstance(outputs, dict) else {"transform": outputs}
+    moved = layers.SpatialTransformer(spacing=spacing)(moving, outputs["transform"])
+    outputs = {**outputs, "moved": moved}
+    return keras.Model([moving, fixed], outputs, name="registration")
+
+
+def load(name):
+    """Build a stored network and load its trained weights.
+
+    Args:
+        name: Name of a file `models/<name>.json`, for example `"affine_t1"`; the
+            card `models/<name>.md` says what it was trained on and how good it is.
+
+    Returns:
+        `keras.Model`, as its builder describes it.
+
+    Raises:
+        ValueError: If there is no such model, or its weights are not the ones
+            whose sha256 was stored.
+    """
+    path = MODELS / f"{name}.json"
+    if not path.exists():
+        names = sorted(p.stem for p in MODELS.glob("*.json"))
+        raise ValueError(f"name must be one of {names}. Received: {name!r}")
+    stored = json.loads(path.read_text())
+    weights = path.with_name(stored["weights"])
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if found != stored["sha256"]:
+        raise ValueError(
+            f"{weights} is damaged or was changed; fetch it again. Its sha256 should "
+            f"be {stored['sha256']}. Received: {found}"
+        )
+    network = {"affine_cascade": affine_cascade}[stored["builder"]](**stored["options"])
+    network.load_weights(weights)
+    return network
+
+
+def store(network, name, builder, options):
+    """Write a trained network where `load` finds it.
+
+    Args:
+        network: `keras.Model`, as `builder` makes it from `options`.
+        name: Name of the model.
+        builder: Name of the function of this module that builds it.
+        options: Dict of the builder's arguments, as JSON can hold them.
+    """
+    MODELS.mkdir(exist_ok=True)
+    weights = MODELS / f"{name}.weights.h5"
+    network.save_weights(weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    stored = {"builder": builder, "options": options}
+    stored |= {"weights": weights.name, "sha256": digest}
+    (MODELS / f"{name}.json").write_text(json.dumps(stored, indent=2) + "\\n")
 
 
 def _inputs(shape):
