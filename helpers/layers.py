@@ -181,6 +181,24 @@ class BarycentreAlignment(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("registration")
+class UnitBrightness(keras.layers.Layer):
+    """Divide each image by its root mean square, whatever its scanner's scale.
+
+    Input shape:
+        `(batch, *shape, channels)`.
+
+    Output shape:
+        The same; an empty image stays empty.
+    """
+
+    def call(self, image):
+        """Return the scaled image."""
+        axes = tuple(range(1, len(image.shape)))
+        square = keras.ops.mean(keras.ops.square(image), axis=axes, keepdims=True)
+        return image * keras.ops.rsqrt(square + 1e-6)
+
+
+@keras.saving.register_keras_serializable("registration")
 class ComposeAffines(keras.layers.Layer):
     """Chain affines; see `affines.compose`.
 

@@ -6,7 +6,7 @@ import pathlib
 
 import keras
 
-from helpers import layers
+from helpers import backend, layers
 
 MODELS = pathlib.Path(__file__).resolve().parents[1] / "models"
 
@@ -59,7 +59,7 @@ def affine_network(
     )(features)
     parameters = keras.layers.Rescaling(scale)(parameters)
     affine = layers.AffineFromParameters(ndim, kind, parametrisation)(parameters)
-    return keras.Model([moving, fixed], affine, name=name)
+    return _model([moving, fixed], affine, name)
 
 
 def affine_cascade(
@@ -69,7 +69,8 @@ def affine_cascade(
 
     A pass sees the moving image as the passes before it have moved it, beside the
     fixed one, and adds what is left to do. Passes of one stage share one network;
-    transforms are composed, so that every pass reads the original image once.
+    transforms are composed, so that every pass reads the original image once. The
+    networks see images of unit brightness, so that a scanner's scale cancels.
 
     Args:
         shape: The images' shape in voxels, divisible by every factor.
@@ -99,7 +100,9 @@ def affine_cascade(
             raise ValueError(
                 f"shape must be divisible by the factor {factor}. Received: {shape}"
             )
-        small = [_shrink(image, factor) for image in (moving, fixed)]
+        small = [
+            layers.UnitBrightness()(_shrink(image, factor)) for image in (moving, fixed)
+        ]
         network = affine_network(
             tuple(size // factor for size in shape), name=f"stage_{number}", **options
         )
@@ -108,7 +111,7 @@ def affine_cascade(
             affine = layers.ComposeAffines()(affine, network([moved, small[1]]))
             passes.append(affine)
     outputs = {"transform": affine, "passes": keras.ops.stack(passes, axis=1)}
-    return keras.Model([moving, fixed], outputs, name="affine_cascade")
+    return _model([moving, fixed], outputs, "affine_cascade")
 
 
 def _shrink(image, factor):
@@ -136,7 +139,7 @@ def registration(network, spacing=1.0):
     outputs = outputs if isinstance(outputs, dict) else {"transform": outputs}
     moved = layers.SpatialTransformer(spacing=spacing)(moving, outputs["transform"])
     outputs = {**outputs, "moved": moved}
-    return keras.Model([moving, fixed], outputs, name="registration")
+    return _model([moving, fixed], outputs, "registration")
 
 
 def load(name):
@@ -186,6 +189,14 @@ def store(network, name, builder, options):
     stored = {"builder": builder, "options": options}
     stored |= {"weights": weights.name, "sha256": digest}
     (MODELS / f"{name}.json").write_text(json.dumps(stored, indent=2) + "\\n")
+
+
+def _model(inputs, outputs, name):
+    """Build a model that predicts as fast as it trains; see `compile_whole_step`."""
+    model = keras.Model(inputs, outputs, name=name)
+    if backend.compile_whole_step() is False:
+        model.jit_compile = False
+    return model
 
 
 def _inputs(shape):
