@@ -26,9 +26,9 @@ SEED = 2026
 KEPT_ASIDE = 12
 BATCH = 4
 OPTIONS = {
-    "stages": [[2, 3], [1, 2]],
-    "filters": [16, 32, 32, 32],
-    "hidden": 64,
+    "stages": [[2, 2], [1, 2]],
+    "filters": [16, 32, 48, 64],
+    "hidden": 96,
     "scale": 0.1,
 }
 
