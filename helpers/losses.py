@@ -71,9 +71,9 @@ def ncc_loss(fixed, moved, weights=None):
 
     fixed, moved = fixed - mean(fixed), moved - mean(moved)
     variances = mean(ops.square(fixed)), mean(ops.square(moved))
-    varied = ops.logical_and(*(v > _TINY_VARIANCE for v in variances))
-    product = ops.where(varied, variances[0] * variances[1], 1.0)
-    ncc = ops.where(varied, mean(fixed * moved) * ops.rsqrt(product), 0.0)
+    flat = ops.logical_or(*(v <= _TINY_VARIANCE for v in variances))
+    product = ops.where(flat, 1.0, variances[0] * variances[1])
+    ncc = ops.where(flat, 0.0, mean(fixed * moved) * ops.rsqrt(product))
     return 1 - ops.reshape(ncc, (-1,))
 
 

@@ -131,11 +131,12 @@ def folding(displacement):
     """
     determinant = ops.convert_to_numpy(transforms.jacobian_determinant(displacement))
     determinant = determinant.reshape(len(determinant), -1).astype("float64")
-    folded = determinant <= 0
-    logs = np.where(folded, np.nan, np.log(np.where(folded, 1, determinant)))
+    upright = [d[~(d <= 0)] for d in determinant]
     return {
-        "folded_percent": 100 * folded.mean(axis=1),
-        "log_jacobian_sd": np.nanstd(logs, axis=1),
+        "folded_percent": 100 * (determinant <= 0).mean(axis=1),
+        "log_jacobian_sd": np.array(
+            [np.log(d).std() if d.size else np.nan for d in upright]
+        ),
     }
 
 
