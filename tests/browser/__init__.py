@@ -1,0 +1,1 @@
+"""Tests in a headless browser: `make test-browser`."""

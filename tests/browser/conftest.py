@@ -66,7 +66,9 @@ def browser():
         "playwright.sync_api",
         reason="browser tests need playwright: make test-browser",
     )
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
+    path = os.environ.get("CHROMIUM") or next(
+        filter(None, map(shutil.which, NAMES)), ""
+    )
     if not path:
         pytest.skip(
             "browser tests need a Chromium on the PATH or named by CHROMIUM; "

@@ -15,7 +15,7 @@ disc = np.array(disc, "float32")
 """
 CELLS = {
     "slices": 'widgets.slices(head, 4.0, outline=head > 0, title="slices")',
-    "before_after": 'widgets.before_after(moved, head, head, voxel_mm=4.0, title="both")',
+    "before_after": 'widgets.before_after(moved, head, head, voxel_mm=4, title="both")',
     "epochs": "widgets.epochs([[d, d, 1 - d] for d in disc])",
     "morph": "widgets.morph(disc)",
     "weights": "widgets.weights(disc[:3], [0.1, 1, 10])",
