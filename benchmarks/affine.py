@@ -9,13 +9,15 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from benchmarks import classical, runner
+from benchmarks import classical, learned, runner
 
 METHODS = {
     "before": classical.before,
     "centre_of_mass": classical.centre_of_mass,
     "ants_affine": classical.ants_affine,
     "dipy_affine": classical.dipy_affine,
+    "learned": learned.learned_affine,
+    "refined": learned.refined_affine,
 }
 METRICS = ("dice", "brain_dice", "ncc", "tre_mm", "seconds")
 

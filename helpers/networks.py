@@ -188,7 +188,7 @@ def store(network, name, builder, options):
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     stored = {"builder": builder, "options": options}
     stored |= {"weights": weights.name, "sha256": digest}
-    (MODELS / f"{name}.json").write_text(json.dumps(stored, indent=2) + "\\n")
+    (MODELS / f"{name}.json").write_text(json.dumps(stored, indent=2) + "\n")
 
 
 def _model(inputs, outputs, name):
