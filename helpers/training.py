@@ -78,7 +78,8 @@ def fit(
         disable=not progress,
     )
     with bar, concurrent.futures.ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(pairs, len(history))
+        if len(history) < steps:
+            coming = ahead.submit(pairs, len(history))
         while len(history) < steps:
             step, batch = len(history) + 1, coming.result()
             if step < steps:
@@ -100,6 +101,7 @@ class _Trainer(keras.Model):
     def __init__(self, network, objective):
         super().__init__(name="trainer")
         self.network, self.objective = network, objective
+        self.built = True
 
     def call(self, batch):
         return self.network([batch[tensor.name] for tensor in self.network.inputs])
