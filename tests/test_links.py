@@ -47,7 +47,7 @@ def test_make_links_reaches_every_address_and_back(tmp_path):
     left = [p.name for p in before if f"/{old}".encode() in p.read_bytes()]
     assert left == []
     subprocess.run([*command, old], cwd=tree, check=True)
-    assert {p: p.read_bytes() for p in before} == before
+    assert [p.name for p, text in before.items() if p.read_bytes() != text] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
