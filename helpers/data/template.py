@@ -60,7 +60,7 @@ def load():
     t1, affine = read(datasets.load_mni152_template)
     gray, _ = read(datasets.load_mni152_gm_template)
     white, _ = read(datasets.load_mni152_wm_template)
-    mask = read(datasets.load_mni152_brain_mask)[0] > 0
+    mask = ndimage.binary_fill_holes(read(datasets.load_mni152_brain_mask)[0] > 0)
     fluid = np.clip(1 - gray - white, 0, 1)
     squares = np.stack([fluid, gray, white]) ** 2 * mask
     shares = squares / np.maximum(squares.sum(axis=0), 1e-6)
