@@ -6,6 +6,7 @@
       const range = player.querySelector("input[type=range]");
       const output = player.querySelector("output");
       const button = player.querySelector("button");
+      const lines = root.querySelectorAll('.reg-line[data-of="' + number + '"]');
       let timer = null;
       function show() {
         const index = Number(range.value);
@@ -15,9 +16,11 @@
         const current = images[index];
         output.textContent = current.dataset.label;
         range.setAttribute("aria-valuetext", current.dataset.label);
-        if (current.dataset.at) {
-          root.style.setProperty("--at" + number, current.dataset.at);
-        }
+        lines.forEach(function (line) {
+          const at = 100 * Number(current.dataset.at);
+          if (line.dataset.up) { line.style.top = 100 - at + "%"; }
+          else { line.style.left = at + "%"; }
+        });
       }
       function stop() {
         clearInterval(timer);

@@ -91,10 +91,10 @@ def _marks(number, plane, shape, spacing):
         mark("S" if up == 2 else "A", "left:50%;top:1.5%"),
         f'<span class="reg-mark reg-bar reg-show" hidden style="right:4%;bottom:3%;'
         f'width:{bar:.1f}%">50 mm</span>',
-        f'<span class="reg-line reg-show" hidden style="top:0;bottom:0;width:1px;'
-        f'left:calc(var(--at{across},0.5)*100%)"></span>',
-        f'<span class="reg-line reg-show" hidden style="left:0;right:0;height:1px;'
-        f'top:calc((1 - var(--at{up},0.5))*100%)"></span>',
+        f'<span class="reg-line reg-show" hidden data-of="{across}" '
+        'style="top:0;bottom:0;width:1px"></span>',
+        f'<span class="reg-line reg-show" hidden data-of="{up}" data-up="1" '
+        'style="left:0;right:0;height:1px"></span>',
     ]
     return "".join(parts)
 

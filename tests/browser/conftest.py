@@ -46,8 +46,9 @@ class Watched:
         page.on("request", self._request)
 
     def _console(self, message):
-        if message.type == "error" and not HARMLESS.search(message.text):
-            self.errors.append(message.text)
+        text = message.text + message.location["url"]
+        if message.type == "error" and not HARMLESS.search(text):
+            self.errors.append(text)
 
     def _request(self, request):
         if not re.match(r"(data|blob|about|file):|\w+://127\.0\.0\.1[:/]", request.url):
