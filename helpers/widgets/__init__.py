@@ -6,8 +6,8 @@ exported page. A control shows itself when it is the last line of a cell.
 """
 
 from helpers.widgets.compare import before_after
+from helpers.widgets.computed import affine_sliders, live
 from helpers.widgets.control import Control, frames
-from helpers.widgets.live import affine_sliders, live
 from helpers.widgets.scans import slices
 from helpers.widgets.series import epochs, morph, weights
 
