@@ -28,10 +28,11 @@ class Pair(typing.NamedTuple):
 
 
 def prepare(moving, fixed, shape, voxel_mm=4.0):
-    """Bring two scans onto one grid around the fixed head.
+    """Bring two scans onto one grid around the fixed scan.
 
-    The grid is centred on the fixed barycentre, and the moving scan is shifted so
-    that its own meets it: nothing of a head is cut off, wherever its header puts it.
+    The grid shares the centre of the fixed scan's own, and the moving scan is
+    shifted so that the barycentres meet: wherever its header puts it, nothing of the
+    moving head is cut off that the fixed one has.
 
     Args:
         moving: Pair (array `(i, j, k)`, `(4, 4)` affine to RAS mm).
@@ -54,7 +55,8 @@ def prepare(moving, fixed, shape, voxel_mm=4.0):
     start = np.eye(4)
     start[:3, 3] = centres[0] - centres[1]
     matrix = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
-    matrix[:3, 3] = centres[1] - voxel_mm * (np.asarray(shape) - 1) / 2
+    middle = grids.centre(fixed[1], fixed[0].shape)
+    matrix[:3, 3] = middle - voxel_mm * (np.asarray(shape) - 1) / 2
     grid = grids.Grid(tuple(shape), matrix, voxel_mm)
     on_grid = [
         _resample(images[0], moving[1], start, grid),
