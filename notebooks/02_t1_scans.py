@@ -147,6 +147,7 @@ middles = {axes: array[array.shape[0] // 2] for axes, array in arrays.items()}
 print({axes: array.shape for axes, array in arrays.items()})
 plots.panels(**middles, unit="voxels", alt="The middle slice of each array as it is")
 
+
 # %% [markdown]
 # The middle of the first axis is a sagittal slice of one array and a coronal slice of
 # the other, and neither stands upright. A network fed with both would have to learn
@@ -208,6 +209,7 @@ for voxel_mm in (4.0, 2.0, 1.0):
     corner = nibabel.affines.apply_affine(grid.affine, [-0.5, -0.5, -0.5])
     print(f"{voxel_mm:g} mm: {grid.shape}, first corner at {corner.round(1)} mm")
 print("this cohort:", scans.shape)
+
 
 # %% [markdown]
 # ## What an intensity means
@@ -310,6 +312,7 @@ plots.planes(
     alt="The fixed head with skull, and stripped of everything but the brain",
 )
 
+
 # %% [markdown]
 # ## How heads differ
 # Where does each brain lie in the scanner, and how large is it? Two numbers for each
@@ -332,6 +335,7 @@ for axis, name in enumerate(("right", "anterior", "superior")):
     shift, scale = shifts[:, axis], scales[:, axis]
     print(f"{name:9s} shift {shift.min():+5.1f} to {shift.max():+5.1f} mm", end=", ")
     print(f"size {scale.min():.0%} to {scale.max():.0%} of the fixed")
+
 
 # %% [markdown]
 # A centimetre or two of shift, and a tenth in size: against folds of a few millimetres
@@ -377,10 +381,11 @@ plots.planes(
     alt="The fixed head, the average of unaligned heads, and of roughly aligned ones",
 )
 
+
 # %% [markdown]
 # The unaligned average is a ghost: one can tell that it is a head. Six numbers a scan
-# bring back ventricles, the border of the brain and the eyes. What is still blurred is
-# what the rest of the series is about: rotation and shear
+# bring back the ventricles, the border of the brain and the skull. What is still
+# blurred is what the rest of the series is about: rotation and shear
 # ([notebook 03](03_affine_3d_t1.ipynb)), then every fold by itself
 # ([notebook 05](05_voxelmorph_3d_t1.ipynb)).
 #
@@ -411,9 +416,9 @@ rows = {
 scorecard.table("02_t1_scans", rows)
 
 # %% [markdown]
-# The regions hardly overlap before, and much better after: nearly all of the distance
-# between two heads is where they lie and how large they are. The rest is the hard part.
-# Do not take our word for it: this cell fails if what was claimed is not so.
+# The regions overlap little before and better after: where two heads lie and how large
+# they are is a good part of what keeps them apart. The rest is the hard part. Do not
+# take our word for it: this cell fails if what was claimed is not so.
 
 # %%
 gain = {
@@ -470,14 +475,19 @@ if my_folder:
 # Flip the array of the first axis and leave the affine as it is. Which of these two
 # heads is the true one?
 
+
 # %%
+def brain_ncc(image, labels):
+    """Return the correlation of a stripped image with the stripped fixed one."""
+    brains = fixed * fixed_mask[..., None], image * (labels > 0)[..., None]
+    return float(np.squeeze(metrics.ncc(*brains)))
+
+
 mirrored = fixed[:, ::-1]
-true_brain, false_brain = (
-    fixed * fixed_mask[..., None],
-    mirrored * fixed_mask[..., None],
-)
-alike = float(np.squeeze(metrics.ncc(true_brain, false_brain)))
-print(f"NCC of the brain with its mirror image: {alike:.2f}")
+to_others = [brain_ncc(*align(scans.test, i)) for i in test]
+to_mirror = brain_ncc(mirrored, fixed_mask[::-1])
+print(f"NCC of the fixed brain with its mirror image: {to_mirror:.2f}")
+print(f"with the most alike of the aligned test brains: {max(to_others):.2f}")
 plots.planes(
     voxel_mm=settings.voxel_mm,
     at=centre_mm,
@@ -487,9 +497,9 @@ plots.planes(
 )
 
 # %% [markdown]
-# It is the second. Nobody can tell, and neither can a similarity measure: a brain
-# correlates with its mirror image better than with most other brains, and no
-# registration will flip it back. The only thing that knows left from right is the
+# It is the second. Nobody can tell, and neither can a similarity measure: a brain is
+# more like its own mirror image than like another brain, and no registration will flip
+# it back. The only thing that knows left from right is the
 # affine, so never touch an array without touching its affine, and distrust a pipeline
 # that exports arrays alone.
 #
