@@ -90,6 +90,7 @@ def execute(path, kernel, label):
         kernel_name=kernel,
         extra_arguments=["--log-level=40"],
         record_timing=False,
+        coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_executed=progress.step,
     )

@@ -7,6 +7,7 @@ from helpers.data import download
 BASE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 NAME = "mnist.npz"
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+FRAME = 2
 KEYS = "x_train", "y_train", "x_test", "y_test"
 
 
@@ -15,7 +16,9 @@ def load(digit=None, base=BASE):
 
     Looks for `mnist.npz` in the cache folder, `REGISTRATION_DATA` or the user's own,
     and downloads it there otherwise (11 MB). Where that fails, the 1,797 digits
-    that scikit-learn ships stand in, enlarged to 28 × 28, and a line says so.
+    that scikit-learn ships stand in, enlarged, and a line says so. Either way two
+    black pixels are put around the 28 × 28 images: a digit then has room to move,
+    and 32 can be halved five times.
 
     Args:
         digit: Keep this class only, 0 to 9; all if `None`.
@@ -23,7 +26,7 @@ def load(digit=None, base=BASE):
             sha256.
 
     Returns:
-        Dict with `train` and `test`, float32 `(n, 28, 28, 1)`; `train_labels` and
+        Dict with `train` and `test`, float32 `(n, 32, 32, 1)`; `train_labels` and
         `test_labels`, int `(n,)`; `source`, `"mnist"` or `"scikit-learn"`.
 
     Raises:
@@ -48,7 +51,8 @@ def load(digit=None, base=BASE):
     for split in ("train", "test"):
         images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"].astype(int)
         kept = slice(None) if digit is None else labels == digit
-        data[split] = images[kept][..., None].astype("float32") / 255
+        framed = np.pad(images[kept], ((0, 0), (FRAME, FRAME), (FRAME, FRAME)))
+        data[split] = framed[..., None].astype("float32") / 255
         data[f"{split}_labels"] = labels[kept]
     return data
 

@@ -22,7 +22,7 @@ def main():
         return losses.mse(fixed, moved)
 
     def field(affine):
-        return transforms.affine_displacement(affine, (28, 28))
+        return transforms.affine_displacement(affine, fixed.shape[1:-1])
 
     slope_of = backend.compiled(backend.value_and_gradient(mismatch))
     affine = affines.identity(2)
@@ -46,7 +46,7 @@ def main():
 def draw(top, low, moving, displacement, title):
     """Draw the grid on the moving digit, and below it what the grid fetches."""
     plots.grid(displacement=displacement, image=moving, step=3, ax=top, title=title)
-    top.set(xlim=(-9, 36), ylim=(36, -9), facecolor="0.85")
+    top.set(xlim=(-9, 40), ylim=(40, -9), facecolor="0.85")
     moved = np.asarray(transforms.warp(moving, displacement))
     low.imshow(moved[0, ..., 0], cmap="gray", vmin=0, vmax=1)
 
