@@ -154,7 +154,6 @@ plots.panels(**middles, unit="voxels", alt="The middle slice of each array as it
 # this first. The affine already knows it: for each world axis, find the array axis that
 # runs along it, put it there, and flip it if it runs the wrong way.
 
-
 # %%
 def to_ras(array, affine):
     """Turn an array so that its axes run to Right, Anterior, Superior."""
@@ -218,7 +217,6 @@ print("this cohort:", scans.shape)
 # gray matter darker, fluid dark, air darkest. So we scale. The obvious way is from the
 # smallest to the largest value. Let one artery in the neck shine ten times as bright as
 # everything else. What happens to the brain?
-
 
 # %%
 def by_range(image):
@@ -319,7 +317,6 @@ plots.planes(
 # axis say it roughly: the centre of mass of the mask, and the standard deviation of its
 # voxels about that centre, in millimetres.
 
-
 # %%
 def place_and_size(mask):
     """Return centre and spread of a mask along R, A and S, in world mm."""
@@ -346,7 +343,6 @@ for axis, name in enumerate(("right", "anterior", "superior")):
 # No rotation, no shear, and **it looks at the masks, which a registration must do
 # without**. It is a pull, as always: for a point of the fixed head it says where to
 # read the moving one.
-
 
 # %%
 def by_moments(mask):
@@ -393,7 +389,6 @@ plots.planes(
 # The scorecard ends every notebook of this series. On the test scans, it compares each
 # with the fixed one by correlation (NCC), by the overlap of the regions (Dice, the mean
 # over those with at least 200 voxels) and by the overlap of the whole brain.
-
 
 # %%
 def judge(image, labels):
@@ -467,6 +462,7 @@ if my_folder:
     os.environ["REGISTRATION_SOURCE"] = "folder"
     os.environ["REGISTRATION_FOLDER"] = my_folder
 
+
 # %% [markdown]
 # The two variables hold for this kernel. Set them before Jupyter starts, and they hold
 # for all notebooks.
@@ -474,7 +470,6 @@ if my_folder:
 # ## A pitfall: the mirror
 # Flip the array of the first axis and leave the affine as it is. Which of these two
 # heads is the true one?
-
 
 # %%
 def brain_ncc(image, labels):
@@ -497,11 +492,11 @@ plots.planes(
 )
 
 # %% [markdown]
-# It is the second. Nobody can tell, and neither can a similarity measure: a brain is
-# more like its own mirror image than like another brain, and no registration will flip
-# it back. The only thing that knows left from right is the
-# affine, so never touch an array without touching its affine, and distrust a pipeline
-# that exports arrays alone.
+# It is the second. Nobody can tell, and hardly a similarity measure: compare the two
+# numbers. A brain is about as much like its own mirror image as like the most similar
+# of the others, so no registration will flip it back. The only thing that knows left
+# from right is the affine: never touch an array without touching its affine, and
+# distrust a pipeline that exports arrays alone.
 #
 # ## Exercises
 # **1. Aliasing.** `fixed[:, ::2, ::2, ::2]` also gives 4 mm voxels. Compare it with the
