@@ -67,11 +67,11 @@ def before_after(
     )
     moved, modes = _radios("moved", (1, 2), names, 1), _radios("mode", MODES, MODES, 0)
     body = (
-        f'<div class="reg-row reg-show reg-moved" hidden>{moved}</div>'
-        f'<div class="reg-row reg-show reg-mode" hidden>{modes}</div>'
+        f'<div class="reg-row reg-show reg-moved" style="display:none">{moved}</div>'
+        f'<div class="reg-row reg-show reg-mode" style="display:none">{modes}</div>'
         f'<div class="reg-player" style="--reg-width:{width}px">'
         f'<div class="reg-screen{sharp}">{tags}{marks}</div>'
-        '<div class="reg-row reg-show" hidden>'
+        '<div class="reg-row reg-show" style="display:none">'
         '<input type="range" min="0" max="10" step="1" value="5" '
         'aria-label="how the two pictures are mixed"><output></output></div></div>'
     )

@@ -46,12 +46,12 @@
       images.forEach(function (image) { image.decode().catch(function () {}); });
       show();
     });
+    function choose(number) {
+      players.forEach(function (player, i) { player.hidden = i !== number; });
+    }
     root.querySelectorAll(".reg-choice input").forEach(function (radio) {
-      radio.addEventListener("change", function () {
-        players.forEach(function (player, i) {
-          player.hidden = i !== Number(radio.value);
-        });
-      });
+      radio.addEventListener("change", function () { choose(Number(radio.value)); });
+      choose(0);
     });
   }
 
@@ -117,7 +117,9 @@
       root.querySelectorAll("input[type=radio]").forEach(function (radio) {
         radio.checked = radio.defaultChecked;
       });
-      root.querySelectorAll(".reg-show").forEach(function (e) { e.hidden = false; });
+      root.querySelectorAll(".reg-show").forEach(function (element) {
+        element.style.removeProperty("display");
+      });
       root.querySelectorAll(".reg-screen img").forEach(function (image) {
         image.removeAttribute("width");
         image.removeAttribute("style");

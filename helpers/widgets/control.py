@@ -100,16 +100,15 @@ class Player:
             )
         return "".join(parts)
 
-    def body(self, *, most, play, hidden=False):
+    def body(self, *, most, play):
         """Return the HTML of this screen."""
         name = html.escape(self.name, quote=True)
         sharp = " reg-sharp" if self.width >= 2 * self.images[0].shape[1] else ""
         button = '<button type="button">▶ Play</button>' if play else ""
         return (
-            f'<div class="reg-player {self.kind}" style="--reg-width:{self.width}px"'
-            f"{' hidden' if hidden else ''}>"
+            f'<div class="reg-player {self.kind}" style="--reg-width:{self.width}px">'
             f'<div class="reg-screen{sharp}">{self.thumbnails(most)}{self.marks}</div>'
-            f'<div class="reg-row reg-show" hidden>{button}'
+            f'<div class="reg-row reg-show" style="display:none">{button}'
             f'<input type="range" min="0" max="{len(self.images) - 1}" step="1" '
             f'value="{self.start}" aria-label="{name}">'
             f'<output aria-live="off">{html.escape(str(self.labels[self.start]))}'
@@ -227,9 +226,10 @@ def choice(players, title, description, *, play=False, still=STILL):
             f'<label><input type="radio" name="choice" value="{i}"{checked}>'
             f"{html.escape(text)}</label>"
         )
-        bodies.append(player.body(most=3, play=play, hidden=i > 0))
+        bodies.append(player.body(most=3, play=play))
     body = (
-        f'<div class="reg-row reg-show reg-choice" hidden>{"".join(buttons)}</div>'
+        '<div class="reg-row reg-show reg-choice" style="display:none">'
+        f"{''.join(buttons)}</div>"
         f'<div class="reg-players">{"".join(bodies)}</div>'
     )
     first = next(iter(players.values()))

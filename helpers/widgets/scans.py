@@ -78,7 +78,7 @@ def montage_marks(shape):
 
 def mark(text, style):
     """Return a white letter laid over a picture."""
-    return f'<span class="reg-mark reg-show" hidden style="{style}">{text}</span>'
+    return f'<span class="reg-mark reg-show" style="display:none;{style}">{text}</span>'
 
 
 def _marks(number, plane, shape, spacing):
@@ -89,12 +89,12 @@ def _marks(number, plane, shape, spacing):
         mark(ends[0], "left:2%;top:48%"),
         mark(ends[1], "right:2%;top:48%"),
         mark("S" if up == 2 else "A", "left:50%;top:1.5%"),
-        f'<span class="reg-mark reg-bar reg-show" hidden style="right:4%;bottom:3%;'
-        f'width:{bar:.1f}%">50 mm</span>',
-        f'<span class="reg-line reg-show" hidden data-of="{across}" '
-        'style="top:0;bottom:0;width:1px"></span>',
-        f'<span class="reg-line reg-show" hidden data-of="{up}" data-up="1" '
-        'style="left:0;right:0;height:1px"></span>',
+        '<span class="reg-mark reg-bar reg-show" style="display:none;right:4%;'
+        f'bottom:3%;width:{bar:.1f}%">50 mm</span>',
+        f'<span class="reg-line reg-show" data-of="{across}" '
+        'style="display:none;top:0;bottom:0;width:1px"></span>',
+        f'<span class="reg-line reg-show" data-of="{up}" data-up="1" '
+        'style="display:none;left:0;right:0;height:1px"></span>',
     ]
     return "".join(parts)
 

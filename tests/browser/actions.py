@@ -65,12 +65,15 @@ def moves_by_keyboard(page, control_):
 
 
 def moves_by_mouse(page, control_):
-    """Drag the slider's handle to the end and see another picture."""
+    """Drag the slider's handle to the other half and see another picture."""
     range_ = control_.locator("input[type=range]:visible").first
     before, box = seen(control_), range_.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2)
+    last = float(range_.get_attribute("max"))
+    start, end = (0.5, 0.9) if float(range_.input_value()) < last / 2 else (0.5, 0.1)
+    height = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * start, height)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] * end, height)
     page.mouse.up()
     assert seen(control_) != before
 

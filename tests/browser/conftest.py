@@ -81,16 +81,13 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def open_page(browser):
-    """Return a function that opens an address at a width, watched."""
+def _opener(browser):
+    """Yield a function that opens an address at a width, watched."""
     contexts = []
 
-    def open_(address, width=1440, scheme="light", touch=False):
+    def open_(address, width=1440, scheme="light"):
         context = browser.new_context(
-            viewport={"width": width, "height": 1000},
-            color_scheme=scheme,
-            has_touch=touch,
+            viewport={"width": width, "height": 1000}, color_scheme=scheme
         )
         contexts.append(context)
         watched = Watched(context.new_page())
@@ -102,6 +99,10 @@ def open_page(browser):
         context.close()
 
 
+open_page = pytest.fixture(_opener, name="open_page")
+open_module_page = pytest.fixture(_opener, scope="module", name="open_module_page")
+
+
 def _free_port():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -110,11 +111,11 @@ def _free_port():
 
 @pytest.fixture(scope="session")
 def lab(browser, tmp_path_factory):
-    """Start JupyterLab on a folder with the notebook of `slider_notebook`."""
+    """Start JupyterLab on two notebooks: one to run, one stored and not trusted."""
     from tests.browser import slider_notebook
 
     folder = tmp_path_factory.mktemp("lab")
-    slider_notebook.write(folder / "sliders.ipynb", ROOT)
+    slider_notebook.write(folder, ROOT)
     config = folder / "config" / "labconfig"
     config.mkdir(parents=True)
     (config / "page_config.json").write_text(
@@ -138,7 +139,7 @@ def lab(browser, tmp_path_factory):
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{address}/api", server, folder / "lab.log")
-        yield f"{address}/lab/tree/sliders.ipynb"
+        yield f"{address}/lab/tree"
     finally:
         server.terminate()
         server.wait(20)

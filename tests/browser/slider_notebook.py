@@ -1,6 +1,7 @@
 """A notebook with one cell for each kind of slider, on made-up data."""
 
 import nbformat
+import numpy as np
 
 SETUP = """\
 import sys
@@ -20,21 +21,32 @@ CELLS = {
     "morph": "widgets.morph(disc)",
     "weights": "widgets.weights(disc[:3], [0.1, 1, 10])",
     "affine": (
-        "def draw(rotation, shift):\n"
-        "    return np.roll(np.rot90(disc[4], int(rotation)), int(shift), axis=1)\n"
-        "widgets.affine_sliders(draw, rotation=(0, 3, 0), shift=(-9, 9, 0))"
+        "def draw(gain, shift):\n"
+        "    return np.roll(disc[4] * gain, int(shift), axis=1)\n"
+        "widgets.affine_sliders(draw, gain=(0, 1, 0.5), shift=(-9, 9, 0))"
     ),
 }
 
 
-def build(root):
-    """Return the notebook, without outputs."""
-    sources = [SETUP.format(root=str(root)), *CELLS.values()]
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+def notebook(cells):
+    """Return a notebook of these cells."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-def write(path, root):
-    """Write the notebook to `path`; it imports `helpers` from `root`."""
-    nbformat.write(build(root), path)
+def stored_cell():
+    """Return a cell with the output that `make run` stores, not run here."""
+    from helpers import widgets
+
+    steps = np.arange(8)[:, None, None] * np.tri(12)[None] / 8
+    data, metadata = widgets.epochs(steps, title="stored")._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+    return nbformat.v4.new_code_cell("widgets.epochs(steps)", outputs=[output])
+
+
+def write(folder, root):
+    """Write sliders.ipynb, to be run with `helpers` from `root`, and stored.ipynb."""
+    sources = [SETUP.format(root=str(root)), *CELLS.values()]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(notebook(cells), folder / "sliders.ipynb")
+    nbformat.write(notebook([stored_cell()]), folder / "stored.ipynb")
