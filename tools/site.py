@@ -86,6 +86,16 @@ def badge_line(path):
     return line
 
 
+def alternative(cell):
+    """Return the text that a cell's picture carries for those who cannot see it."""
+    for output in cell.get("outputs", ()):
+        for mime in ("image/png", "image/jpeg"):
+            alt = output.get("metadata", {}).get(mime, {}).get("alt")
+            if alt:
+                return alt
+    return ""
+
+
 def picture(notebook, name):
     """Return the path of a page's picture: its opening one, else its first result."""
     for cell in notebook.cells:
@@ -124,8 +134,11 @@ def stage():
             if cell.cell_type == "markdown":
                 cell.source = LINK.sub(link, cell.source)
                 cell.source = notebooks.BADGE.sub(badge_line(path), cell.source)
-            elif "bootstrap" in cell.metadata.get("tags", ()):
+                continue
+            if "bootstrap" in cell.metadata.get("tags", ()):
                 cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
+            if alternative(cell):
+                cell.metadata["mystnb"] = {"image": {"alt": alternative(cell)}}
         notebook.metadata.pop("widgets", None)
         nbformat.write(notebook, STAGE / "notebooks" / f"{path.stem}.ipynb")
         title = notebooks.title(notebook)
