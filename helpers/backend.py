@@ -10,7 +10,10 @@ import tempfile
 import threading
 
 _tracing = threading.local()
-_CHATTER = re.compile(r"[IW]\d{4} |WARNING: All log messages before absl|.*cuInit|\s*$")
+_CHATTER = re.compile(
+    r"[IW]\d{4} |[-\d]+ [:.\d]+: [IW] |WARNING: All log messages before absl"
+    r"|.*(cuInit|Unable to register cu)|\s*$"
+)
 
 
 @contextlib.contextmanager
