@@ -127,23 +127,49 @@ def _index(position, last):
     return ops.clip(ops.cast(ops.floor(position), "int32"), 0, last)
 
 
-def _linear(image, points, fill):
+def _locate(image, points, fill):
+    """Return the voxels, each point's first corner, each axis' stride and fraction."""
     image, shape, coordinates = _prepare(image, points, fill)
     rows, strides, index = _flatten(image, shape, len(points.shape) - 2)
-    fractions = []
+    axes = []
     for position, size, stride in zip(coordinates, shape, strides, strict=True):
         lower = _index(position, size - 2)
-        fractions.append((position - ops.cast(lower, position.dtype))[..., None])
+        fraction = position - ops.cast(lower, position.dtype)
+        axes.append((stride, fraction[..., None]))
         index = index + lower * stride
+    return rows, index, axes
 
-    def interpolate(axis, index):
-        if axis == len(shape):
-            return ops.take(rows, index, axis=0)
-        low = interpolate(axis + 1, index)
-        high = interpolate(axis + 1, index + strides[axis])
-        return low + fractions[axis] * (high - low)
 
-    return interpolate(0, index)
+def _interpolate(rows, index, axes):
+    if not axes:
+        return ops.take(rows, index, axis=0)
+    (stride, fraction), *rest = axes
+    low = _interpolate(rows, index, rest)
+    high = _interpolate(rows, index + stride, rest)
+    return low + fraction * (high - low)
+
+
+def _linear(image, points, fill):
+    return _interpolate(*_locate(image, points, fill))
+
+
+def _gradient_in_points(image, points, upstream, fill):
+    """Interpolate the rise to the next voxel: half the reads of differentiating."""
+    rows, index, axes = _locate(image, points, fill)
+    slopes = []
+    for axis, (stride, _) in enumerate(axes):
+        rise = ops.roll(rows, -stride, axis=0) - rows
+        slope = _interpolate(rise, index, axes[:axis] + axes[axis + 1 :])
+        slopes.append(ops.sum(upstream * slope, axis=-1))
+    margin = 1 if fill == "zero" else 0
+    last = np.asarray(image.shape[1:-1], "float32") - 1 + margin
+    outside = ops.logical_or(points < -margin, points > last)
+    return ops.where(outside, 0.0, ops.stack(slopes, axis=-1))
+
+
+def _gradient_in_image(image, points, upstream, fill):
+    gradient = backend.value_and_gradient(lambda i: upstream * _linear(i, points, fill))
+    return gradient(image)[1]
 
 
 def _nearest(image, points, fill):
@@ -155,8 +181,32 @@ def _nearest(image, points, fill):
 
 
 def _bind(function, fill):
-    return backend.compiled(lambda image, points: function(image, points, fill))
+    return backend.compiled(lambda *tensors: function(*tensors, fill))
 
 
-_sample_linear = {fill: _bind(_linear, fill) for fill in FILLS}
+def _differentiable(fill):
+    """Compile sampling and its two gradients, each by itself.
+
+    Mostly one gradient is asked for; the other then falls out of the graph.
+    """
+    forward, in_image, in_points = (
+        _bind(function, fill)
+        for function in (_linear, _gradient_in_image, _gradient_in_points)
+    )
+
+    @ops.custom_gradient
+    def linear(image, points):
+        def gradients(*arguments, upstream=None):
+            upstream = arguments[0] if upstream is None else upstream
+            return (
+                in_image(image, points, upstream),
+                in_points(image, points, upstream),
+            )
+
+        return forward(image, points), gradients
+
+    return linear
+
+
+_sample_linear = {fill: _differentiable(fill) for fill in FILLS}
 _sample_nearest = {fill: _bind(_nearest, fill) for fill in FILLS}
