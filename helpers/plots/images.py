@@ -59,6 +59,10 @@ def panels(
         if unit is None:
             ax.set(xticks=[], yticks=[])
             continue
+        if unit is None:
+            ax.set_xticks([])
+            ax.set_yticks([])
+            continue
         ax.set_xlabel(f"column ({unit})")
         if i % columns == 0:
             ax.set_ylabel(f"row ({unit})")

@@ -62,13 +62,17 @@ def live(callback, ranges, *, title="", description="", count=7, limits=(0.0, 1.
                 f"{name} should start within {low} and {high}. Received: {start}"
             )
     starts = {name: start for name, (_, _, start) in ranges.items()}
+    first_image = callback(**starts)
     players = {}
     for name, (low, high, start) in ranges.items():
         half = max(count, 3) // 2
         values = np.unique(
             np.r_[np.linspace(low, start, half + 1), np.linspace(start, high, half + 1)]
         )
-        images = [callback(**(starts | {name: float(value)})) for value in values]
+        images = [
+            first_image if value == start else callback(**(starts | {name: value}))
+            for value in map(float, values)
+        ]
         text = name.replace("_", " ")
         labels = [f"{text} {value:.3g}".replace("-", "−") for value in values]
         images, labels = control.check_frames(images, labels, limits)
