@@ -17,7 +17,7 @@
 #
 # ![The average of unaligned heads is a ghost, roughly aligned it is a head][opening]
 #
-# [opening]: ../images/t1_scans.png
+# [opening]: ../images/t1_scans.jpeg
 #
 # From here on the pictures are heads. Before a network may align them it pays to look:
 # most failed registrations are not failures of the method but of the reading. An array

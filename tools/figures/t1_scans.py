@@ -1,4 +1,4 @@
-"""Draw images/t1_scans.png, the opening picture of notebook 02."""
+"""Draw images/t1_scans.jpeg, the opening picture of notebook 02."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def draw(volumes, mask, alt):
             ax.imshow(cut.T, origin="lower", cmap="gray", vmin=0, vmax=high)
             ax.set_axis_off()
         left.set_title(titles[name], x=1.0, fontsize=10)
-    (IMAGES / "t1_scans.png").write_bytes(picture.encode()[1])
+    (IMAGES / "t1_scans.jpeg").write_bytes(picture.encode()[1])
 
 
 if __name__ == "__main__":
