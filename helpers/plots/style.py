@@ -52,10 +52,9 @@ class Picture(matplotlib_figure.Figure):
             The pair `(mime type, bytes)`.
         """
         buffer = io.BytesIO()
-        with matplotlib.rc_context(RC):
-            self.savefig(
-                buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.06
-            )
+        self.savefig(
+            buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.06
+        )
         image = Image.open(buffer).convert("RGB")
         png, jpeg = io.BytesIO(), io.BytesIO()
         image.quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
@@ -63,6 +62,11 @@ class Picture(matplotlib_figure.Figure):
         if png.tell() <= 1.2 * jpeg.tell():
             return "image/png", png.getvalue()
         return "image/jpeg", jpeg.getvalue()
+
+    def savefig(self, *arguments, **options):
+        """Save as every figure does; ticks made on the way keep the series' style."""
+        with matplotlib.rc_context(RC):
+            super().savefig(*arguments, **options)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         mime, data = self.encode()
