@@ -1,5 +1,6 @@
 import base64
 import io
+import pathlib
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from helpers import widgets
 from helpers.widgets import computed, pixels, scans
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 SOURCE = re.compile(r'<img src="data:image/(\w+);base64,([^"]+)"')
 
 
@@ -154,6 +156,14 @@ def test_every_callback_is_called_for_its_first_middle_and_last_value():
         seen = {values[name] for values in calls}
         assert {low, start, high} <= seen
     assert set(calls[0]) == set(computed.AFFINE)
+
+
+def test_no_notebook_makes_sliders_that_are_not_tried_headless():
+    sources = sorted((ROOT / "notebooks").glob("*.py"))
+    assert sources
+    for path in sources:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\bipywidgets\b|\binteract\w*\(", text), path.name
 
 
 def test_a_callback_that_fails_fails_the_cell():

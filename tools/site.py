@@ -164,11 +164,14 @@ def stage():
 
 
 def opening():
-    """Return the title and the first plain paragraph of the README."""
+    """Return the title, the picture and the first plain paragraph of the README."""
     text = (notebooks.ROOT / "README.md").read_text(encoding="utf-8")
     title = re.search(r"^# (.+)$", text, re.MULTILINE).group(1)
     parts = [part.strip() for part in text.split("\n\n")]
     lead = next((part for part in parts if part[:1].isalpha()), "")
+    shown = re.search(r"^!\[[^\]]*\]\((images/[\w.-]+)\)$", text, re.MULTILINE)
+    if shown and (notebooks.ROOT / shown.group(1)).exists():
+        lead = f"{shown.group()}\n\n{lead}"
     return title, lead
 
 
