@@ -1,9 +1,11 @@
 """The simulated test scans, whose landmarks are known, kept as .npz files.
 
 They are those of `cohort.load("simulated", voxel_mm=2)`, made once and kept, so that
-measuring a peer does not start the Keras backend that `helpers` starts.
+measuring a peer does not start the Keras backend that `helpers` starts. They are
+made anew when the code that makes them has changed.
 """
 
+import hashlib
 import os
 import pathlib
 
@@ -29,12 +31,20 @@ def scan(name, keep_skull=False):
     """
     kind = "skull" if keep_skull else "stripped"
     root = pathlib.Path(os.environ.get("REGISTRATION_BUILD", "build"))
-    path = root / "simulated" / f"{name}-{kind}.npz"
+    path = root / "simulated" / f"{name}-{kind}-{_version()}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **_make(name, keep_skull))
+        partial = path.with_name(f"{path.stem}.partial.npz")
+        np.savez_compressed(partial, **_make(name, keep_skull))
+        partial.replace(path)
     with np.load(path, allow_pickle=False) as kept:
         return scans.Scan(name, **{key: kept[key] for key in kept.files})
+
+
+def _version():
+    code = pathlib.Path(__file__).resolve().parents[1] / "helpers/data"
+    text = b"".join(path.read_bytes() for path in sorted(code.glob("*.py")))
+    return hashlib.sha256(text).hexdigest()[:12]
 
 
 def _make(name, keep_skull):
