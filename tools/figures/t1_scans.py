@@ -40,21 +40,19 @@ def place_and_size(mask, affine):
 def draw(volumes, mask, alt):
     """Draw a sagittal and an axial plane of each volume side by side."""
     x, _, z = np.argwhere(mask).mean(axis=0).round().astype(int)
-    picture = plots.figure(10.4, 2.5, alt)
-    axes = picture.subplots(1, 6)
+    picture = plots.figure(10.4, 2.3, alt)
+    axes = picture.subplots(1, len(volumes))
     titles = {
         "fixed": "one head",
-        "unaligned": "average, unaligned",
-        "aligned": "average, centred and scaled",
+        "unaligned": "125 heads, averaged as they lie",
+        "aligned": "the same, centred and scaled",
     }
-    for number, (name, volume) in enumerate(volumes.items()):
-        left, right = axes[2 * number : 2 * number + 2]
+    for ax, (name, volume) in zip(axes, volumes.items(), strict=True):
         volume = volume[0, ..., 0]
-        high = np.quantile(volume, 0.995)
-        for ax, cut in ((left, volume[x]), (right, volume[:, :, z])):
-            ax.imshow(cut.T, origin="lower", cmap="gray", vmin=0, vmax=high)
-            ax.set_axis_off()
-        left.set_title(titles[name], x=1.0, fontsize=10)
+        both = np.concatenate([volume[x].T, volume[:, :, z].T], axis=1)
+        ax.imshow(both, origin="lower", cmap="gray", vmax=np.quantile(volume, 0.995))
+        ax.set_axis_off()
+        ax.set_title(titles[name], fontsize=10)
     (IMAGES / "t1_scans.jpeg").write_bytes(picture.encode()[1])
 
 
