@@ -154,6 +154,7 @@ plots.panels(**middles, unit="voxels", alt="The middle slice of each array as it
 # this first. The affine already knows it: for each world axis, find the array axis that
 # runs along it, put it there, and flip it if it runs the wrong way.
 
+
 # %%
 def to_ras(array, affine):
     """Turn an array so that its axes run to Right, Anterior, Superior."""
@@ -217,6 +218,7 @@ print("this cohort:", scans.shape)
 # gray matter darker, fluid dark, air darkest. So we scale. The obvious way is from the
 # smallest to the largest value. Let one artery in the neck shine ten times as bright as
 # everything else. What happens to the brain?
+
 
 # %%
 def by_range(image):
@@ -317,6 +319,7 @@ plots.planes(
 # axis say it roughly: the centre of mass of the mask, and the standard deviation of its
 # voxels about that centre, in millimetres.
 
+
 # %%
 def place_and_size(mask):
     """Return centre and spread of a mask along R, A and S, in world mm."""
@@ -343,6 +346,7 @@ for axis, name in enumerate(("right", "anterior", "superior")):
 # No rotation, no shear, and **it looks at the masks, which a registration must do
 # without**. It is a pull, as always: for a point of the fixed head it says where to
 # read the moving one.
+
 
 # %%
 def by_moments(mask):
@@ -389,6 +393,7 @@ plots.planes(
 # The scorecard ends every notebook of this series. On the test scans, it compares each
 # with the fixed one by correlation (NCC), by the overlap of the regions (Dice, the mean
 # over those with at least 200 voxels) and by the overlap of the whole brain.
+
 
 # %%
 def judge(image, labels):
@@ -470,6 +475,7 @@ if my_folder:
 # ## A pitfall: the mirror
 # Flip the array of the first axis and leave the affine as it is. Which of these two
 # heads is the true one?
+
 
 # %%
 def brain_ncc(image, labels):
