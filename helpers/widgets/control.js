@@ -80,7 +80,6 @@
         output.textContent = value * 10 + " % moved";
       } else if (mode === "checkerboard") {
         const squares = 2 + value * 2;
-        screen.style.setProperty("--tile", 200 / squares + "%");
         screen.style.setProperty("--tile", screen.clientWidth * 2 / squares + "px");
         output.textContent = squares + " squares across";
       } else {
