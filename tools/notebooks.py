@@ -91,6 +91,26 @@ def completed(notebook, path):
     return notebook
 
 
+def settled(outputs):
+    """Join texts that follow each other; of a rewritten line keep its last state.
+
+    A progress bar is hundreds of texts that begin with a carriage return; JupyterLab
+    shows the last of them, other pages would show them all.
+    """
+    kept = []
+    for output in outputs:
+        is_text = output.output_type == "stream"
+        if is_text and kept and kept[-1].get("name") == output.name:
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    for output in kept:
+        if output.output_type == "stream":
+            lines = output.text.replace("\r\n", "\n").split("\n")
+            output.text = "\n".join(line.rsplit("\r", 1)[-1] for line in lines)
+    return kept
+
+
 def tidy(notebook):
     """Keep of a notebook what is the same on every machine.
 
@@ -103,6 +123,8 @@ def tidy(notebook):
         notebook.metadata["widgets"] = widgets
     seen = set()
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = settled(cell.outputs)
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         number = 0
