@@ -162,7 +162,7 @@ def _gradient_in_points(image, points, upstream, fill):
         slope = _interpolate(rise, index, axes[:axis] + axes[axis + 1 :])
         slopes.append(ops.sum(upstream * slope, axis=-1))
     margin = 1 if fill == "zero" else 0
-    last = np.asarray(image.shape[1:-1], "float32") - 1 + margin
+    last = ops.cast([size - 1 + margin for size in image.shape[1:-1]], points.dtype)
     outside = ops.logical_or(points < -margin, points > last)
     return ops.where(outside, 0.0, ops.stack(slopes, axis=-1))
 

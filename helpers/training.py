@@ -112,6 +112,7 @@ class _Trainer(keras.Model):
 
 def _step(trainer, batch, step):
     trainer.reset_metrics()
+    batch = {name: ops.convert_to_tensor(array) for name, array in batch.items()}
     loss = float(trainer.train_on_batch(batch))
     if not np.isfinite(loss):
         raise ValueError(

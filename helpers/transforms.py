@@ -90,7 +90,8 @@ def compose_affine(affine, displacement, spacing=1.0):
     """
     positions = points(displacement)
     shape = tuple(positions.shape[1:-1])
-    return displacement + _affine_change(affine, positions, shape, spacing)
+    change = _affine_change(affine, positions, shape, spacing)
+    return ops.convert_to_tensor(displacement) + change
 
 
 def _affine_change(affine, positions, shape, spacing):
@@ -102,7 +103,8 @@ def _affine_change(affine, positions, shape, spacing):
             f"Received: shape {tuple(affine.shape)}"
         )
     to_centred = affines.voxel_to_centred(shape, spacing).astype("float32")
-    scale, offset = to_centred.diagonal()[:ndim], to_centred[:ndim, ndim]
+    scale = ops.convert_to_tensor(to_centred.diagonal()[:ndim].copy())
+    offset = ops.convert_to_tensor(to_centred[:ndim, ndim].copy())
     flat = ops.reshape(positions, (-1, int(np.prod(shape)), ndim)) * scale + offset
     change = affine - affines.identity(ndim)
     change = (
@@ -126,7 +128,7 @@ def compose(outer, inner):
     Returns:
         Float tensor of the same shape.
     """
-    return inner + warp(outer, inner, fill="edge")
+    return ops.convert_to_tensor(inner) + warp(outer, inner, fill="edge")
 
 
 def integrate_velocity(velocity, squarings=7):
@@ -147,7 +149,7 @@ def integrate_velocity(velocity, squarings=7):
     """
     if squarings < 0:
         raise ValueError(f"squarings must be 0 or more. Received: {squarings}")
-    displacement = velocity / 2.0**squarings
+    displacement = ops.convert_to_tensor(velocity) / 2.0**squarings
     for _ in range(squarings):
         displacement = compose(displacement, displacement)
     return displacement
