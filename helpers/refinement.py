@@ -85,6 +85,7 @@ def minimise(objective, start, data, steps, learning_rate):
     """
     step = _adam_step(objective)
     parameters = ops.convert_to_tensor(start)
+    data = [ops.convert_to_tensor(array) for array in data]
     first = second = ops.zeros_like(parameters)
     value = ops.zeros(1)
     for count in range(steps):
