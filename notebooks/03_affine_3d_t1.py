@@ -125,8 +125,7 @@ plots.planes(
 
 
 # %% [markdown]
-# They lie several centimetres apart, nod and turn by different angles, and differ in
-# size. Twelve numbers can mend all of that. What they cannot mend is the folding of the
+# They lie centimetres apart, nod by different angles, and differ in size. Twelve numbers can mend all of that. What they cannot mend is the folding of the
 # cortex, or wide ventricles: that is the work of the notebooks on deformable
 # registration.
 #
@@ -312,8 +311,8 @@ for name, affine in (("as they lie", nothing), ("centres of mass", start)):
     print(f"{name:16} Dice {dice.mean():.3f}, brain mask {brain.mean():.3f}")
 
 # %% [markdown]
-# Three numbers that nobody had to learn bring most of the way. The rotation, the size
-# and the shears are left for the network.
+# Three numbers that nobody had to learn bring a good part of the way. The rotation, the
+# size and the shears are left for the network.
 #
 # ## Change 4: the choice of loss
 # The digits were all drawn with values from black to white. Scanners scale their images
@@ -341,8 +340,8 @@ for name, loss in (("mean squares", losses.mse), ("1 − NCC", losses.ncc_loss))
 plots.table(("Dice with", "as it is", "half as bright", "twice as bright"), rows)
 
 # %% [markdown]
-# As the scans are, both losses find the same. Change the brightness, and mean squares
-# fail: against a fixed scan that is darker than itself, the bright moving brain has the
+# As the scans are, both losses lead to about the same place. Change the brightness, and
+# mean squares lead astray: a moving brain that is too bright, for instance, has the
 # smaller error where it overlaps *less*, and the descent takes it there. The NCC does
 # not care. Neither would do if one scan showed white matter bright and the other dark;
 # then one needs mutual information, as DIPY uses it below.
@@ -397,9 +396,9 @@ def passes_by_hand(cascade, moving, fixed):
 # As before: draw four scans, let the network answer, compare the moved scans with the
 # fixed one, follow the gradient. `UnitBrightness` divides what the CNN sees by its
 # brightness, so that it minds the scanner no more than the loss does. One thing is new:
-# besides the last pass, every earlier one answers for a share of the loss, at 8 mm.
-# Otherwise the first passes could leave all the work to the last; what that costs is
-# measured below.
+# besides the last pass, every earlier one answers for a share of the loss, at 8 mm, so
+# that the affine after each pass is an answer by itself. What that changes in the end
+# is measured below.
 
 # %%
 def pairs(step):
@@ -484,7 +483,10 @@ rows = [("Dice", *(f"{d.mean():.3f} ± {d.std():.3f}" for d in by_pass))]
 plots.table(("after", *looks), rows)
 
 # %% [markdown]
-# PASSES
+# The first look adds by far the most; a second one through the same CNN, at the same 8
+# mm, next to nothing; the look at 4 mm again a little. A head is a large thing, and a
+# coarse picture shows nearly all that twelve numbers can mend. (The ± says how much the
+# scans differ among themselves.)
 #
 # ## The test scans
 # Now the scans that nobody has looked at. One of them first, in three planes: blend
@@ -609,7 +611,11 @@ for ax, (title, (names, values)) in zip(
 picture
 
 # %% [markdown]
-# DISTRIBUTION
+# The cushions show: on the IXI scans the heads hardly tilt or turn, but they nod, and
+# they lie up or down in the tube as it came. Nod, scales and shears are not scattered
+# about zero but off to one side. That is the *fixed* head: it is broader and shorter
+# than most, and looks the other way. Numbers measured against one head tell as much
+# about that head as about the others.
 #
 # The numbers mean something only if they agree with something else. The product of the
 # three scales says how much larger a brain is than the fixed one. The label maps, which
@@ -633,6 +639,9 @@ ax.set_ylabel("volume, by the three scales")
 picture
 
 # %% [markdown]
+# They do, closely. The network was taught with pictures alone, and its twelve numbers
+# measure the volume of a brain.
+#
 # ## Refinement
 # The network answers in one go. As in notebook 01, a few steps of descent on the same
 # twelve numbers and the same loss, for each pair by itself, start from that answer.
@@ -666,6 +675,9 @@ for name, (dice, _) in overlaps.items():
     print(f"{name:21} Dice {dice.mean():.3f}, worst {dice.min():.3f}")
 
 # %% [markdown]
+# The mean gains a little, the worst case more: the descent helps where the network was
+# off, and leaves the rest in peace.
+#
 # ## The worst test case
 # Never look at the mean alone. Here is the scan with the lowest Dice after the network.
 # Is it the network that failed, or can twelve numbers not do better?
@@ -706,7 +718,12 @@ print("worst test scan:", scans.test.ids[worst])
 plots.table(("", "worst case", "median", "all test scans"), rows)
 
 # %% [markdown]
-# WORST
+# The outline fits, before and after the refinement, and the descent on this one pair
+# alone does not bring the scan up to the others. So it is not the network that failed.
+# Look *inside* the outline, in the stored run: this brain is larger than most and its
+# ventricles are small, while those of the fixed head are wide. Regions around them lie
+# elsewhere, and no twelve numbers widen a ventricle. A far lower Dice, or an outline
+# that is off, would be the sign of a registration that went wrong.
 #
 # ## The classical tool, live
 # DIPY (and every classical tool) searches anew for each pair: centre of mass, then
@@ -828,12 +845,18 @@ if scans.source == "simulated":
 scorecard.table("03_affine_3d_t1", rows)
 
 # %% [markdown]
-# CARD
+# On the same few scans, the network comes close to DIPY's search in one pass and is
+# level with it after the refinement, in a small fraction of the time. The stored model
+# has to serve any pair: one pass of it is a little behind the specialist that you have
+# trained for this fixed scan, and the refinement makes up for it.
 #
 # The same comparison for the whole cohort, with the classical tools at their usual
 # settings, is stored by `benchmarks/affine.py`: the 25 test scans to the fixed one
 # (`fixed`), pairs among the test scans (`any`) and simulated heads (`simulated`), whose
-# true correspondence is known. `pairs` says how many of the planned ones were measured.
+# true correspondence is known. `learned` and `refined` are the stored model; `pairs`
+# says how many of the planned ones were measured. There, every label is read once from
+# the scan's own grid, here from the common grid onto which it was brought before: hold
+# the rows of one table against each other, not against those of the other.
 
 # %%
 path = root / "benchmarks/results/affine_summary.csv"
@@ -871,7 +894,11 @@ rows_short = [
 plots.table(("held-back scans", "Dice", "brain-mask Dice"), rows_short)
 
 # %% [markdown]
-# SHORT
+# The start is worth most: without it the passes have to find what three sums give for
+# free, and after as many steps they are far behind. The passes themselves, and the
+# share of the loss that the first ones have, change little after so few steps. Why keep
+# them? After the full training each stage had added something, as the table of passes
+# shows, and a look at 8 mm costs an eighth of one at 4 mm.
 #
 # ## Rigid or affine: one flag
 # A rigid transform turns and shifts, and keeps all lengths: right for two scans of the
@@ -891,7 +918,10 @@ rows_kind.append(
 plots.table(("gradient descent at 8 mm", "Dice"), rows_kind)
 
 # %% [markdown]
-# RIGID
+# People differ in size and in shape, and a rigid transform pays for it with several
+# hundredths of Dice. The last row surprises after the section before: the descent minds
+# the lack of a start less than the network does. It can walk far, one small step after
+# the other, as long as the two heads overlap at all; a network must know at a glance.
 #
 # ## A pitfall: left is right
 # A brain is nearly its own mirror image. Suppose a file says that its first axis runs
@@ -916,7 +946,11 @@ print(
 )
 
 # %% [markdown]
-# MIRROR
+# It will not. The NCC is the same, the pictures look perfect, and every region of the
+# left half lies on the right: the Dice falls to almost nothing. No loss, no network and
+# no eye can tell from such a picture. What helps is to trust the affine of the file and
+# nothing else (`helpers.data` turns every scan to RAS by it), to check one scan against
+# something that is not symmetric, and to put L and R on every figure.
 #
 # ## The notebook checks its claims
 
@@ -951,8 +985,8 @@ assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
 #         print(degrees, name, judge(scans.test, test_ids, whole)[0].mean())
 # ```
 # The turned scan was fetched through `turn`, so the labels go through both, `found`
-# first. The network of this notebook has seen heads as people lie and gets lost beyond;
-# the stored one was trained on turned heads. To train your own: let `pairs` return
+# first. The stored network was trained on turned heads and hardly notices; the network
+# of this notebook has only seen heads as people lie. To train your own: let `pairs` return
 # `augmentation.apply(moving, turn)`.
 # </details>
 #
@@ -967,9 +1001,9 @@ assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
 #     found = register(network, test, following)[:, -1]
 #     print(name, metrics.ncc(following, move(test, found)).mean())
 # ```
-# It still improves, since the start needs no training and the picture it compares with
-# looks much like its own. The stored one was trained for it. Drawing `fixed` in `pairs`
-# from `train`, too, teaches it; expect to train for longer.
+# Hold both against `metrics.ncc(following, test)`. The stored network was trained for
+# any pair. To teach it to yours, draw `fixed` in `pairs` from `train`, too, and train
+# for longer.
 # </details>
 #
 # **3. A local loss at the end.** The NCC over the whole head is ruled by the outline of
@@ -988,8 +1022,8 @@ assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
 # for affine in (refined[some], found):
 #     print(judge(scans.test, range(5), affine)[0])
 # ```
-# It looks at the inside of the brain, too. Twelve numbers leave it little room, so do
-# not expect much; for a field that moves every voxel it makes all the difference.
+# Some scans gain and some lose: twelve numbers leave it little room. For a field that
+# moves every voxel it makes all the difference.
 # </details>
 #
 # ## Where to read on
