@@ -125,9 +125,9 @@ plots.planes(
 
 
 # %% [markdown]
-# They lie centimetres apart, nod by different angles, and differ in size. Twelve numbers can mend all of that. What they cannot mend is the folding of the
-# cortex, or wide ventricles: that is the work of the notebooks on deformable
-# registration.
+# They lie centimetres apart, nod by different angles, and differ in size. All of that
+# twelve numbers can mend. What they cannot mend is the folding of the cortex, or wide
+# ventricles: that is the work of the notebooks on deformable registration.
 #
 # ## Change 1: memory
 # A digit has 784 pixels. How many does a head have at 2 mm, and how much memory does
@@ -986,8 +986,8 @@ assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
 # ```
 # The turned scan was fetched through `turn`, so the labels go through both, `found`
 # first. The stored network was trained on turned heads and hardly notices; the network
-# of this notebook has only seen heads as people lie. To train your own: let `pairs` return
-# `augmentation.apply(moving, turn)`.
+# of this notebook has only seen heads as people lie. To train your own: let `pairs`
+# return `augmentation.apply(moving, turn)`.
 # </details>
 #
 # **2. Any head to any other.** Register each test scan to the next one. The network of
