@@ -17,7 +17,7 @@ def notebook(lab, open_module_page):
     page = watched.page
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60000)
     actions.run_all(page)
-    page.wait_for_selector(".widget-slider", timeout=120000, state="attached")
+    page.wait_for_selector(".widget-slider", timeout=300000, state="attached")
     return watched
 
 
