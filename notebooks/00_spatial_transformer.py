@@ -157,7 +157,7 @@ for point in ((0.5, 0.5), (0.5, 0.75), (1.5, 0.0), (3.0, 0.0)):
 
 # %% tags=["nbval-check-output"]
 rng = np.random.default_rng(0)
-points = rng.uniform(-4, 32, (100, 100, 2)).astype("float32")
+points = rng.uniform(-4, 36, (100, 100, 2)).astype("float32")
 by_hand = bilinear(moving, points)
 by_scipy = ndimage.map_coordinates(
     moving, points.transpose(2, 0, 1), order=1, mode="grid-constant"
@@ -262,7 +262,7 @@ for (name, numbers), (top, low) in zip(
     read_at = place(affine_of(**numbers), grid)
     plots.grid(read_at, image=moving, step=3, ax=top, title=name)
     low.imshow(bilinear(moving, read_at), cmap="gray", vmin=0, vmax=1)
-    top.set(xlim=(-9, 36), ylim=(36, -9), facecolor="0.85", xlabel="", ylabel="")
+    top.set(xlim=(-10, 41), ylim=(41, -10), facecolor="0.85", xlabel="", ylabel="")
     for ax in (top, low):
         ax.set(xticks=[], yticks=[])
 picture
@@ -285,9 +285,11 @@ def digit_and_grid(**numbers):
     left, right = picture.subplots(1, 2)
     read_at = place(affine_of(**numbers), grid)
     plots.grid(read_at, image=moving, step=3, ax=left, title="grid on moving")
-    left.set(xlim=(-9, 36), ylim=(36, -9), facecolor="0.85")
+    left.set(xlim=(-10, 41), ylim=(41, -10), facecolor="0.85", xlabel="", ylabel="")
     right.imshow(bilinear(moving, read_at), cmap="gray", vmin=0, vmax=1)
     right.set_title("moved")
+    for ax in (left, right):
+        ax.set(xticks=[], yticks=[])
     return picture
 
 
@@ -360,10 +362,10 @@ plots.panels(
 
 # %% [markdown]
 # Look at `t1` and `a11`: both move points up and down, but the shift `t1` does the same
-# everywhere, and the scale `a11` the opposite above and below the centre. All six
-# pictures are about equally strong. With the origin in a corner and pixels as the unit,
-# the four $a$ would be some twenty times as strong as the two $t$, and no single step
-# size would suit both. The next notebook shows what that costs.
+# everywhere, and the scale `a11` the opposite above and below the centre. All six are
+# of comparable strength, so one step size suits all. With the origin in a corner and
+# pixels as the unit, the four $a$ would act up to 31 times as strongly as the two $t$.
+# The next notebook measures what that costs.
 #
 # ## Gradient descent on six numbers
 # Everything is in place: six numbers place the grid, the grid fetches the moved
@@ -371,8 +373,9 @@ plots.panels(
 # numbers. As loss we take the mean squared difference. Start at the identity, and go
 # downhill.
 #
-# Predict: the two sevens differ in slant and in size. Which of the six will change
-# most?
+# Predict: the moving seven is larger than the fixed one and leans less. Which of the
+# six numbers will change most? (The entries $a_{11}$ and $a_{22}$ start at 1, the
+# others at 0.)
 
 # %%
 def mismatch(affine, moving, fixed):
@@ -414,10 +417,15 @@ moved = move(pair[0], affine)
 plots.rows(*pair, moved, alt="Moving, fixed and moved digit, differences before, after")
 
 # %% [markdown]
-# Each column of differences is red where the first picture is brighter than the fixed
-# one and blue where it is darker. Six numbers cannot make two hands write alike: what
-# is left is the shape of the stroke. Letting every pixel move by itself is the subject
-# of a later notebook.
+# For this pair of MNIST, $a_{21}$ changes most: the lower a point lies, the further to
+# the right it is read, so that the foot of the seven is pulled to the left. That is the
+# slant. $a_{22}$ grows as well, and the broad seven becomes narrower. The differences
+# are red where the first picture is brighter than the fixed one, and blue where it is
+# darker.
+#
+# Six numbers cannot make two hands write alike: what is left is the shape and the
+# weight of the stroke. Letting every pixel move by itself is the subject of a later
+# notebook.
 #
 # Now step through the descent. The first steps do most of the work.
 
@@ -519,13 +527,16 @@ plots.rows(
 )
 
 # %% [markdown]
+# Show the worst as well as the best, always. A seven that is written with a bar, or far
+# from the fixed one, ends in a place where no small change helps.
+#
 # ## A pitfall: no overlap, no slope
 # The slope of a picture is zero on black ground. So what happens to a digit that starts
 # beside the fixed one instead of on it? We shift the moving seven further and further
 # to the side, and run the same descent each time. Where does it stop working?
 
 # %%
-shifts = np.arange(0, 22, 3)
+shifts = np.arange(0, 15, 2)
 starts = np.stack([affine_of(shift_columns=s) for s in shifts]).astype("float32")
 shifted = move(np.repeat(pair[0], len(shifts), axis=0), starts)
 goals = np.repeat(pair[1], len(shifts), axis=0)
@@ -544,13 +555,15 @@ plots.panels(
 )
 
 # %% [markdown]
-# Up to a shift of about the width of a stroke or two the descent finds home. Beyond it,
-# the two strokes no longer touch: moving the grid a little changes nothing for the
-# better, and the descent makes the digit vanish or crumples it, since black on black
-# costs less than two strokes in different places. The code is right and the result is
-# wrong. This is the **capture range**, and the reason why registration in practice
-# starts from something sensible (the centres of mass, in the notebooks on heads), works
-# from coarse to fine, or, as in the next notebook, asks a network that has *seen* where
+# As long as the strokes overlap, the descent finds home, also from several pixels away.
+# Beyond that, moving the grid a little changes nothing for the better. Black on black
+# costs less than two strokes in different places, so the descent shrinks the digit or
+# pushes it out of the picture, and from there no slope leads back. The code is right,
+# the loss has fallen, and the result is wrong.
+#
+# This is the **capture range**. It is the reason why registration in practice starts
+# from something sensible (the centres of mass, in the notebooks on heads), works from
+# coarse to fine, or, as in the next notebook, asks a network that has *seen* where
 # sevens lie.
 #
 # ## Exercises
