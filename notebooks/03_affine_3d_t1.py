@@ -134,6 +134,7 @@ plots.planes(
 # one training pair take, if the two pictures, the sampling grid and the features of the
 # first layer (16 channels, half as wide) are kept for the gradient?
 
+
 # %%
 def megabytes(shape):
     """Return the memory in MB of one pair, its grid and the first features."""
@@ -156,6 +157,7 @@ plots.table(("", "shape", "values", "MB a pair"), rows)
 # so *every* voxel votes on them, and averages of 2 × 2 × 2 voxels vote as well as the
 # voxels themselves. The network works at 4 mm, an eighth of the cost; the result is
 # judged at 2 mm.
+
 
 # %%
 def shrink(images, factor=2):
@@ -192,6 +194,7 @@ print(f"all at 4 mm: {(test.nbytes + rest.nbytes) / 1e6:.0f} MB")
 #
 # Does that matter? Below, the fixed head is turned by 30° about the vertical axis, once
 # with each convention. Before you run it: what will the second one look like?
+
 
 # %%
 def where_to_fetch(affine, shape):
@@ -287,6 +290,7 @@ def judge(split, indices, affine):
 # pitfall of [notebook 00](00_spatial_transformer.ipynb) showed what happens without.
 # The cheapest start is to let the two **centres of mass** meet. Here it is in a few
 # lines, next to the helper, which calls it the barycentre.
+
 
 # %%
 def centre_of_mass(image):
@@ -400,6 +404,7 @@ def passes_by_hand(cascade, moving, fixed):
 # that the affine after each pass is an answer by itself. What that changes in the end
 # is measured below.
 
+
 # %%
 def pairs(step):
     """Draw the batch of one step."""
@@ -465,6 +470,7 @@ widgets.epochs(
 # The cascade tells the affine after its start and after every pass. All of them are
 # judged on the scans held back. Which step will add most?
 
+
 # %%
 def register(network, moving, goal=fixed):
     """Return the affine after the start and after every pass, all scans."""
@@ -510,6 +516,7 @@ widgets.before_after(
 # %% [markdown]
 # The next picture needs no buttons: a checkerboard of cubes of 16 mm, alternately from
 # the fixed and the other scan.
+
 
 # %%
 def checkerboard(one, other, side=8):
