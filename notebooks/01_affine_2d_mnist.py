@@ -136,6 +136,7 @@ plots.panels(
 # Before you run it: what is the NCC of the fixed digit with itself, with itself at half
 # the brightness, with its negative, and with itself shifted by three pixels?
 
+
 # %%
 def ncc(a, b):
     """Return the normalised cross-correlation of two pictures."""
@@ -181,6 +182,7 @@ plots.framework(moving=test[1], fixed=fixed)
 # the pictures are, the first answer is "move nothing". `AffineFromParameters` turns six
 # numbers into an affine so that six zeros are the identity; more on that below.
 
+
 # %%
 def glance(shape, filters=(16, 32, 32, 32), hidden=128):
     """Build a CNN from (moving, fixed) to an affine."""
@@ -212,6 +214,7 @@ print("first answer:", np.asarray(ours([test[:1], fixed])).tolist())
 # composed, so that the moving image is still read only once. Which of the two acts
 # first on a point of the fixed grid?
 
+
 # %%
 def build(**options):
     """Build the network of this notebook, with the weights that the seed gives."""
@@ -236,6 +239,7 @@ def build(**options):
 # pictures, take the mean of 1 − NCC, follow its gradient with Adam. What do you expect:
 # where does the curve start, given the NCC of the untouched pairs, and can it reach
 # zero?
+
 
 # %%
 def train(network, images, fixed, steps, rate=5e-3, **options):
@@ -337,6 +341,7 @@ plots.rows(
 # first notebook: 50 steps on the six numbers of each pair, with all test pairs at once.
 # And for comparison the classical way, SciPy's BFGS on the same NCC with exact
 # gradients, which starts from the identity as it knows no better, pair after pair.
+
 
 # %%
 def objective(numbers, moving, fixed):
@@ -440,6 +445,7 @@ assert behind < 0.01 and slower > 10
 # network fetches? And will training put it right? Here it is tried with three seeds,
 # each for a short while.
 
+
 # %%
 def answering_by(function, seed=SEED, **options):
     """Build one network whose six numbers `function` turns into an affine."""
@@ -504,6 +510,7 @@ picture
 # Which learns best? Here are short runs, with one look, at the learning rate used so
 # far and at one four times as high. The last column counts test digits that came out
 # mirrored.
+
 
 # %%
 def from_corner(numbers):
