@@ -101,14 +101,14 @@ def _prepare(image, points, fill):
     shape = image.shape[1:-1]
     if fill == "zero":
         image = ops.pad(image, [(0, 0)] + [(1, 1)] * len(shape) + [(0, 0)])
-        points = points + 1
     else:
         for axis, size in enumerate(shape):
             if size == 1:
                 image = ops.repeat(image, 2, axis=axis + 1)
     shape = tuple(image.shape[1:-1])
+    offset = 1 if fill == "zero" else 0
     coordinates = [
-        ops.clip(points[..., axis], 0.0, float(size - 1))
+        ops.clip(points[..., axis] + offset, 0.0, float(size - 1))
         for axis, size in enumerate(shape)
     ]
     return image, shape, coordinates
