@@ -25,14 +25,14 @@ CASES = {
 
 
 def inputs(shape, count=3):
-    """Return images, points up to some voxels off the grid, and upstream gradients."""
+    """Return images, points smoothly displaced by some voxels, upstream gradients."""
     generator = np.random.default_rng(0)
     grid = np.stack(np.meshgrid(*map(np.arange, shape[1:]), indexing="ij"), -1)
     for _ in range(count):
         image, upstream = generator.random((2, *shape, 1), "float32")
         shift = generator.uniform(-4, 4, (shape[0], *[1] * len(grid.shape)))
-        jitter = generator.normal(size=(shape[0], *grid.shape))
-        yield image, (grid + shift + jitter).astype("float32"), upstream
+        wave = 3 * np.sin(grid / 9 + generator.uniform(0, 6, grid.shape[-1]))
+        yield image, (grid + shift + wave).astype("float32"), upstream
 
 
 def through(sets, function):
