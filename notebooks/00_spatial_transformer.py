@@ -107,6 +107,7 @@ plots.panels(moving=moving, fixed=fixed, alt="Two handwritten digits of one clas
 # *regular grid*. It takes one line. The first component counts rows, downwards, the
 # second counts columns.
 
+
 # %% tags=["nbval-check-output"]
 def regular_grid(shape):
     """List the position (row, column) of every pixel."""
@@ -127,6 +128,7 @@ print("the helper agrees:", np.array_equal(grid, sampling.identity_grid(fixed.sh
 # For the little picture below: what is read in its middle, at (0.5, 0.5)? And what a
 # quarter pixel further right? Outside the picture everything is black, so a frame of
 # zeros is put around it first.
+
 
 # %%
 def bilinear(image, points):
@@ -278,6 +280,7 @@ picture
 # With a running kernel the sliders combine all six. On a stored page they step through
 # one number at a time. Can you bring the seven upright? Can you mirror it?
 
+
 # %%
 def digit_and_grid(**numbers):
     """Draw the grid on the moving digit beside what it fetches."""
@@ -310,6 +313,7 @@ widgets.affine_sliders(
 #
 # Where will it be zero: on the black ground, on the edges of the stroke, inside the
 # stroke?
+
 
 # %%
 def read(points):
@@ -376,6 +380,7 @@ plots.panels(
 # Predict: the moving seven is larger than the fixed one and leans less. Which of the
 # six numbers will change most? (The entries $a_{11}$ and $a_{22}$ start at 1, the
 # others at 0.)
+
 
 # %%
 def mismatch(affine, moving, fixed):
@@ -446,6 +451,7 @@ widgets.epochs(
 # In a network, the part that we have built (affine in, moved picture out) is called a
 # *spatial transformer*. As a Keras layer it is one line. It has no weights of its own:
 # all it does is to pass the picture forward and the slope back.
+
 
 # %%
 class SpatialTransformer(keras.layers.Layer):
