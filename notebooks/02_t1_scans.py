@@ -301,7 +301,7 @@ plots.planes(
 # Scalp, jaw, neck and eyes are most of what a similarity measure sees, and they move
 # and grow without regard to the brain. Multiplying a scan by its mask *strips* it.
 # `cohort.load(skull=False)` gives every scan so. What that does to registration is
-# measured in [notebook 06](06_skull_stripping.ipynb).
+# a question for a later notebook.
 
 # %%
 plots.planes(
@@ -386,8 +386,7 @@ plots.planes(
 # The unaligned average is a ghost: one can tell that it is a head. Six numbers a scan
 # bring back the ventricles, the border of the brain and the skull. What is still
 # blurred is what the rest of the series is about: rotation and shear
-# ([notebook 03](03_affine_3d_t1.ipynb)), then every fold by itself
-# ([notebook 05](05_voxelmorph_3d_t1.ipynb)).
+# ([notebook 03](03_affine_3d_t1.ipynb)), then every fold by itself.
 #
 # ## How far there is to go
 # The scorecard ends every notebook of this series. On the test scans, it compares each

@@ -105,8 +105,7 @@ from keras import ops
 scans = cohort.load(voxel_mm=2.0, skull=False)
 
 # %% [markdown]
-# The skull is taken off here, as in every first attempt that went well; notebook
-# [06](06_skull_stripping.ipynb) puts it back. One scan is the fixed one for all others.
+# The skull is taken off here, as in every first attempt that went well. One scan is the fixed one for all others.
 # Below, its brain mask is outlined in orange over three test scans. How far apart are
 # they? And which of the differences can twelve numbers mend?
 
@@ -582,8 +581,7 @@ plots.planes(
 # %% [markdown]
 # The middle of the brain is sharp: ventricles, brain stem, the gap between the halves.
 # Towards the surface the mean stays soft. Twelve numbers cannot bring the folds of 25
-# people together; that softness is what is left for
-# [notebook 05](05_voxelmorph_3d_t1.ipynb).
+# people together; that softness is what is left for a displacement of every voxel.
 #
 # ## Twelve numbers with units
 # An affine splits into a rotation, three scales, three shears and a shift

@@ -4,6 +4,8 @@ The first code cell and the badge are brought up to date in the source on the wa
 """
 
 import argparse
+import subprocess
+import sys
 
 import nbformat
 
@@ -16,6 +18,7 @@ def sync(path):
     before = [p.read_bytes() if p.exists() else b"" for p in (path, page)]
     notebook = notebooks.completed(notebooks.read(path), path)
     notebooks.write_source(notebook, path)
+    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", path], check=True)
     notebook = notebooks.read(path)
     if page.exists():
         stored = nbformat.read(page, as_version=4)
