@@ -1,6 +1,7 @@
 import nibabel
 import numpy as np
 import pytest
+from keras import ops
 from scipy import linalg
 
 from helpers import affines, transforms
@@ -107,7 +108,7 @@ def test_the_gradient_in_the_parameters_is_the_difference_quotient(kind):
     generator = np.random.default_rng(3)
     weights = generator.normal(size=(2, 2, 3)).astype("float32")
     numeric.assert_gradient(
-        lambda p: affines.from_parameters(p, 2, kind) * weights,
+        lambda p: ops.multiply(affines.from_parameters(p, 2, kind), weights),
         0.3 * generator.normal(size=(2, 6)),
     )
 

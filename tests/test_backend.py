@@ -32,7 +32,8 @@ def test_further_arguments_reach_the_function_as_they_are():
     def weighted(x, weight, offsets):
         return ops.sum(weight * x + offsets["by"])
 
-    arguments = np.ones(2, "float32"), np.array([3.0, 5.0], "float32"), {"by": 1.0}
+    weight = ops.convert_to_tensor([3.0, 5.0])
+    arguments = np.ones(2, "float32"), weight, {"by": 1.0}
     value, gradient = backend.value_and_gradient(weighted)(*arguments)
     assert float(value) == 10
     np.testing.assert_array_equal(numeric.array(gradient), [3, 5])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from helpers import affines, sampling, transforms
 from tests import numeric
@@ -66,10 +67,10 @@ def test_both_gradients_of_sampling_agree_with_those_of_grid_sample(ndim, fill):
     with torch.enable_grad():
         (moved * channels_first(weights)).sum().backward()
     in_points = numeric.gradient(
-        lambda p: weights * sampling.sample(image, p, fill=fill), points
+        lambda p: ops.multiply(weights, sampling.sample(image, p, fill=fill)), points
     )
     in_image = numeric.gradient(
-        lambda i: weights * sampling.sample(i, points, fill=fill), image
+        lambda i: ops.multiply(weights, sampling.sample(i, points, fill=fill)), image
     )
     # As above; the gradients are sums over three channels, or over many points.
     np.testing.assert_allclose(in_points, positions.grad.numpy(), atol=3e-5)

@@ -110,7 +110,7 @@ def test_nearest_rounds_halves_up_and_keeps_integer_labels():
     np.testing.assert_array_equal(result[0, :, 0], [0, 10, 10, 20, 30, 30, 0])
 
 
-@pytest.mark.parametrize("ndim", SHAPES)
+@pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("fill", sampling.FILLS)
 def test_the_gradient_in_the_points_is_the_difference_quotient(ndim, fill):
     image = random_image(ndim, channels=1)
@@ -127,7 +127,7 @@ def test_the_gradient_in_the_points_is_the_difference_quotient(ndim, fill):
         np.testing.assert_allclose(gradient[..., axis], quotient, atol=2e-5)
 
 
-@pytest.mark.parametrize("ndim", SHAPES)
+@pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("fill", sampling.FILLS)
 def test_the_gradient_in_the_image_is_the_transpose_of_sampling(ndim, fill):
     image, points = random_image(ndim), random_points(ndim)

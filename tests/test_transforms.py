@@ -221,7 +221,7 @@ def test_refining_keeps_a_linear_field_linear_and_counts_in_finer_voxels(ndim):
 @both_dimensions
 def test_gradients_through_every_transform_are_difference_quotients(ndim):
     weights = np.random.default_rng(6).normal(size=(*SHAPES[ndim], ndim))
-    weights = weights.astype("float32")
+    weights = ops.convert_to_tensor(weights.astype("float32"))
     # On whole voxels the derivative is one-sided: move off them.
     field = 0.4 + smooth_field(ndim, 0.2)
     other = 0.3 + smooth_field(ndim, 0.2, seed=9)
