@@ -83,7 +83,7 @@ def show(summary, metrics):
     shown["pairs"] = summary["pairs"].astype(str) + "/" + summary["of"].astype(str)
     for metric in metrics:
         shown[metric] = [
-            "" if mean != mean else f"{mean:.3f} ± {sd:.3f}"
+            "" if mean != mean else f"{mean:.3f}" + (f" ± {sd:.3f}" if sd == sd else "")
             for mean, sd in zip(summary[metric], summary[f"{metric}_sd"], strict=True)
         ]
     shown["clock"] = summary["clock"]
