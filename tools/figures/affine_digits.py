@@ -13,16 +13,19 @@ from helpers.data import mnist
 import keras  # isort: skip: helpers sets the switches of its backend
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
-COUNT, STEPS, BATCH = 7, 1000, 32
+COUNT, STEPS, BATCH = 7, 1500, 32
 
 
 def network(shape):
-    """Build a network that looks twice, and answers with the moved image, too."""
-    glance = networks.affine_network(shape, hidden=128)
-    moving, fixed = glance.inputs
-    first = glance([moving, fixed])
-    second = glance([layers.SpatialTransformer()(moving, first), fixed])
-    affine = layers.ComposeAffines()(first, second)
+    """Build two networks that look one after the other, as notebook 01 does."""
+    first, second = (
+        networks.affine_network(shape, hidden=128, name=name)
+        for name in ("first", "second")
+    )
+    moving, fixed = first.inputs
+    rough = first([moving, fixed])
+    rest = second([layers.SpatialTransformer()(moving, rough), fixed])
+    affine = layers.ComposeAffines()(rough, rest)
     return networks.registration(keras.Model([moving, fixed], affine))
 
 

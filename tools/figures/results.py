@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
-PARTS = ("affine_digits.png",)
+PARTS = ("affine_digits.png", "affine_heads.jpeg")
 WIDTH, GAP = 1000, 12
 
 
