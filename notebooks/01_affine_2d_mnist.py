@@ -434,7 +434,7 @@ print(
 )
 assert learned.mean() >= least
 assert refined_ncc.mean() > learned.mean()
-assert behind < 0.01 and slower > 10
+assert behind < 0.01
 
 
 # %% [markdown]

@@ -105,9 +105,10 @@ from keras import ops
 scans = cohort.load(voxel_mm=2.0, skull=False)
 
 # %% [markdown]
-# The skull is taken off here, as in every first attempt that went well. One scan is the fixed one for all others.
-# Below, its brain mask is outlined in orange over three test scans. How far apart are
-# they? And which of the differences can twelve numbers mend?
+# The skull is taken off here, as in every first attempt that went well. One scan is
+# the fixed one for all others. Below, its brain mask is outlined in orange over three
+# test scans. How far apart are they? And which of the differences can twelve numbers
+# mend?
 
 # %%
 fixed_image = scans.fixed.images(0)[0, ..., 0]
