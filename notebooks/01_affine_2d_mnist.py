@@ -550,10 +550,11 @@ plots.loss_curve(curves, x="step", y="1 − NCC", size=(6.4, 3.0))
 # along. In centred coordinates, with half a picture as the unit, six equal changes do
 # about equally much. That is why the series writes affines in this way.
 #
-# At four times the rate the digits are lost: 1 − NCC stays at 1 because the moved
-# pictures are black, and black pictures have no slope. The exponential does not save
-# you from this. What it does guarantee is that nothing is ever mirrored, at no cost,
-# and an inverse for free; the series uses it.
+# At four times the rate training breaks down: an NCC of 0 means that the moved pictures
+# are black, and black pictures have no slope that would lead back. Which of the three
+# break down differs from run to run, and none is safe. What the exponential does
+# guarantee is that nothing is ever mirrored, at no cost, and an inverse for free; the
+# series uses it.
 #
 # ## Another digit
 # Everything above depends on the class through one variable. Here is the same for
