@@ -3,7 +3,7 @@
 The peer is the same by a dense convolution of 9 x 9 x 9 in PyTorch, five of them,
 which is how it is usually written. Every call gets other images.
 
-    python benchmarks/lncc.py [--rounds 5]
+    python -m benchmarks.lncc [--rounds 5]
 """
 
 import itertools

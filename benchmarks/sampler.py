@@ -3,7 +3,7 @@
 Every call gets other inputs than the one before, so that nothing can be computed
 once and kept. Ours and Keras' are compiled by XLA; SciPy gives no gradient.
 
-    python benchmarks/sampler.py [--rounds 20] [--only 3D]
+    python -m benchmarks.sampler [--rounds 20] [--only 3D]
 """
 
 import itertools
