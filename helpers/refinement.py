@@ -1,7 +1,7 @@
 """Refine a transform for the pair at hand: gradient descent on the same loss.
 
 No network takes part: Adam moves the few numbers of an affine, or a velocity field,
-from where the network has put them. The whole step is one compiled program.
+from where the network has put them.
 """
 
 import functools
@@ -9,7 +9,7 @@ import functools
 import numpy as np
 from keras import ops
 
-from helpers import affines, backend, losses, transforms
+from helpers import affines, losses, training, transforms
 
 
 def affine(
@@ -49,7 +49,7 @@ def affine(
     data = [ops.convert_to_tensor(array) for array in (start, moving, fixed)]
     data += [] if weights is None else [ops.convert_to_tensor(weights)]
     zeros = np.zeros((len(moving), ndim * (ndim + 1)), "float32")
-    change = minimise(objective, zeros, data, steps, learning_rate)
+    change = training.refine(objective, zeros, data, steps, learning_rate)
     return affines.compose(data[0], affines.from_parameters(change, ndim, kind))
 
 
@@ -66,53 +66,67 @@ def _affine_objective(loss, spacing, kind):
     return objective
 
 
-def minimise(objective, start, data, steps, learning_rate):
-    """Minimise a function of one tensor with Adam and a cosine-decayed rate.
+def lncc5(fixed, moved):
+    """Return the loss of a field: 1 - local NCC in windows of 5 voxels."""
+    return losses.lncc_loss(fixed, moved, window=5)
+
+
+def velocity(
+    moving,
+    fixed,
+    start,
+    loss=lncc5,
+    smooth=0.1,
+    steps=60,
+    learning_rate=0.1,
+    squarings=5,
+    weights=None,
+):
+    """Refine a velocity, all pairs of a batch at once and each for itself.
 
     Args:
-        objective: Function `(parameters, *data) -> (batch,)` tensor; define it once
-            and call this often, since each objective is compiled once a shape.
-        start: Float tensor `(batch, …)`, where to begin.
-        data: List of tensors that the objective needs.
-        steps: Number of steps.
-        learning_rate: At the start.
+        moving: Float tensor `(batch, *shape, 1)`.
+        fixed: Float tensor of the same shape.
+        start: Float tensor `(batch, *grid, ndim)` in voxels of its grid, which is as
+            fine as the image's or coarser by a whole factor.
+        loss: Function `(fixed, moved) -> (batch,)`, or with `weights` a function
+            `(fixed, moved, weights)`; defined once, since each is compiled once.
+        smooth: Weight of the diffusion smoothness of the velocity.
+        steps: Number of steps of Adam; its rate falls to zero along a cosine.
+        learning_rate: At the start, in voxels.
+        squarings: Of `transforms.integrate_velocity`; with 0 the field is the
+            displacement itself.
+        weights: Third argument of the loss, or `None`.
 
     Returns:
         Float tensor like `start`.
 
     Raises:
-        ValueError: If the objective is not finite at the last step.
+        ValueError: If the grid of `start` is not that of the image or coarser by a
+            whole factor, or the loss is not finite.
     """
-    step = _adam_step(objective)
-    parameters = ops.convert_to_tensor(start)
-    data = [ops.convert_to_tensor(array) for array in data]
-    first = second = ops.zeros_like(parameters)
-    value = ops.zeros(1)
-    for count in range(steps):
-        rate = learning_rate * (1 + np.cos(np.pi * count / steps)) / 2
-        scalars = ops.convert_to_tensor(np.array([rate, count + 1], "float32"))
-        parameters, first, second, value = step(
-            parameters, first, second, scalars, *data
-        )
-    if not np.isfinite(ops.convert_to_numpy(value)).all():
+    factors = {
+        size / coarse
+        for size, coarse in zip(moving.shape[1:-1], start.shape[1:-1], strict=True)
+    }
+    factor = min(factors)
+    if len(factors) > 1 or factor < 1 or factor % 1:
         raise ValueError(
-            "the loss of the refinement is not finite: look for NaN in the images, "
-            f"or lower the learning rate. Received: {ops.convert_to_numpy(value)}"
+            "the start's grid must be the image's, or coarser by one whole factor. "
+            f"Received: {tuple(start.shape)} for images {tuple(moving.shape)}"
         )
-    return parameters
+    objective = _velocity_objective(loss, smooth, squarings, int(factor))
+    data = [moving, fixed] + ([] if weights is None else [weights])
+    return training.refine(objective, start, data, steps, learning_rate)
 
 
 @functools.cache
-def _adam_step(objective):
-    """Compile one step of Adam (Kingma and Ba, ICLR 2015)."""
+def _velocity_objective(loss, smooth, squarings, factor):
+    def objective(field, moving, fixed, *weights):
+        displacement = transforms.resize_displacement(
+            transforms.integrate_velocity(field, squarings), factor
+        )
+        moved = transforms.warp(moving, displacement)
+        return loss(fixed, moved, *weights) + smooth * losses.smoothness(field)
 
-    def step(parameters, first, second, scalars, *data):
-        rate, count = scalars[0], scalars[1]
-        value, gradient = backend.value_and_gradient(objective)(parameters, *data)
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * ops.square(gradient)
-        corrected = first / (1 - 0.9**count)
-        scale = ops.sqrt(second / (1 - 0.999**count)) + 1e-8
-        return parameters - rate * corrected / scale, first, second, value
-
-    return backend.compiled(step)
+    return objective

@@ -1,6 +1,7 @@
-"""Train a network without ground truth."""
+"""Train a network without ground truth, and refine what it answers."""
 
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
@@ -65,7 +66,8 @@ def fit(
     trainer.compile(
         keras.optimizers.Adam(schedule), jit_compile=backend.compile_whole_step()
     )
-    plan = {"steps": steps, "epochs": epochs, "learning_rate": learning_rate}
+    plan = {"steps": steps, "epochs": epochs}
+    plan |= {"learning_rate": learning_rate, "decay": decay}
     history = [] if checkpoint is None else _restore(checkpoint, trainer, plan)
     bar = tqdm(
         total=steps,
@@ -151,3 +153,60 @@ def _restore(folder, trainer, plan):
     trainer.optimizer.build(trainer.network.trainable_variables)
     trainer.load_weights(path.with_name(state["weights"]))
     return state["loss"]
+
+
+def refine(objective, start, data, steps, learning_rate):
+    """Refine the transforms of pairs at hand: Adam on their numbers, not on weights.
+
+    What `fit` does to the weights of a network for all pairs, this does to whatever
+    describes a transform, for each pair of a batch by itself; the rate falls to zero
+    along a cosine, and the whole step is one compiled program. `refinement` has the
+    objectives of affines and velocities.
+
+    Args:
+        objective: Function `(parameters, *data) -> (batch,)` tensor; define it once
+            and call this often, since each objective is compiled once a shape.
+        start: Float tensor `(batch, …)`, where to begin.
+        data: List of tensors that the objective needs.
+        steps: Number of steps.
+        learning_rate: At the start.
+
+    Returns:
+        Float tensor like `start`.
+
+    Raises:
+        ValueError: If the objective is not finite at the last step.
+    """
+    step = _adam_step(objective)
+    parameters = ops.convert_to_tensor(start)
+    data = [ops.convert_to_tensor(array) for array in data]
+    first = second = ops.zeros_like(parameters)
+    value = ops.zeros(1)
+    for count in range(steps):
+        rate = learning_rate * (1 + np.cos(np.pi * count / steps)) / 2
+        scalars = ops.convert_to_tensor(np.array([rate, count + 1], "float32"))
+        parameters, first, second, value = step(
+            parameters, first, second, scalars, *data
+        )
+    if not np.isfinite(ops.convert_to_numpy(value)).all():
+        raise ValueError(
+            "the loss of the refinement is not finite: look for NaN in the images, "
+            f"or lower the learning rate. Received: {ops.convert_to_numpy(value)}"
+        )
+    return parameters
+
+
+@functools.cache
+def _adam_step(objective):
+    """Compile one step of Adam (Kingma and Ba, ICLR 2015)."""
+
+    def step(parameters, first, second, scalars, *data):
+        rate, count = scalars[0], scalars[1]
+        value, gradient = backend.value_and_gradient(objective)(parameters, *data)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * ops.square(gradient)
+        corrected = first / (1 - 0.9**count)
+        scale = ops.sqrt(second / (1 - 0.999**count)) + 1e-8
+        return parameters - rate * corrected / scale, first, second, value
+
+    return backend.compiled(step)

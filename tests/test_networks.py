@@ -4,6 +4,7 @@ import pytest
 from scipy import ndimage
 
 from helpers import affines, networks, transforms
+from helpers.networks import stored
 from tests import numeric
 
 SHAPES = {2: (8, 12), 3: (8, 4, 12)}
@@ -129,7 +130,7 @@ def test_a_saved_network_gives_the_same_transform_afterwards(build, ndim, tmp_pa
 
 
 def test_a_stored_network_is_loaded_with_its_weights(monkeypatch, tmp_path):
-    monkeypatch.setattr(networks, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(stored, "MODELS", tmp_path / "models")
     options = {"shape": SHAPES[2], "filters": [4], "hidden": 8}
     network = disturb(networks.affine_cascade(**options))
     networks.store(network, "tiny", "affine_cascade", options)
@@ -141,7 +142,7 @@ def test_a_stored_network_is_loaded_with_its_weights(monkeypatch, tmp_path):
 
 
 def test_changed_weights_and_unknown_names_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(networks, "MODELS", tmp_path)
+    monkeypatch.setattr(stored, "MODELS", tmp_path)
     options = {"shape": SHAPES[2], "filters": [4], "hidden": 8}
     network = networks.affine_cascade(**options)
     networks.store(network, "tiny", "affine_cascade", options)

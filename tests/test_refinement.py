@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from helpers import affines, losses, refinement, transforms
+from helpers import affines, losses, refinement, training, transforms
 from tests import numeric
 
 SHAPES = {2: (24, 16), 3: (16, 12, 14)}
@@ -60,7 +60,7 @@ def test_each_pair_of_a_batch_is_refined_for_itself():
 
 def test_adam_with_a_decayed_rate_finds_the_bottom_of_a_parabola():
     target = np.float32([[1.0, -2.0], [0.5, 3.0]])
-    found = refinement.minimise(parabola, np.zeros((2, 2), "f4"), [target], 200, 0.1)
+    found = training.refine(parabola, np.zeros((2, 2), "f4"), [target], 200, 0.1)
     # The rate falls to zero before the last digits are found.
     np.testing.assert_allclose(numeric.array(found), target, atol=5e-3)
 
@@ -71,7 +71,7 @@ def parabola(parameters, target):
 
 def test_the_first_step_of_adam_is_the_learning_rate_long():
     target = np.float32([[1.0, -2.0]])
-    found = refinement.minimise(parabola, np.zeros((1, 2), "f4"), [target], 1, 0.1)
+    found = training.refine(parabola, np.zeros((1, 2), "f4"), [target], 1, 0.1)
     np.testing.assert_allclose(numeric.array(found), [[0.1, -0.1]], rtol=1e-5)
 
 

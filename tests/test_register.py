@@ -3,6 +3,7 @@ import pytest
 
 from helpers import networks, register
 from helpers.data import simulate
+from helpers.networks import stored
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +61,11 @@ def test_a_constant_scan_is_refused(network, head):
 
 
 def test_damaged_weights_are_refused(tmp_path, monkeypatch):
-    for path in networks.MODELS.glob("affine_t1.*"):
+    for path in stored.MODELS.glob("affine_t1.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     weights = tmp_path / "affine_t1.weights.h5"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(networks, "MODELS", tmp_path)
+    monkeypatch.setattr(stored, "MODELS", tmp_path)
     with pytest.raises(ValueError, match="sha256.*Received"):
         networks.load("affine_t1")
 

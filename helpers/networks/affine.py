@@ -1,14 +1,9 @@
-"""Functional builders of the networks: moving and fixed in, transform out."""
-
-import hashlib
-import json
-import pathlib
+"""Networks that give an affine: one look, or passes from coarse to fine."""
 
 import keras
 
-from helpers import backend, layers
-
-MODELS = pathlib.Path(__file__).resolve().parents[1] / "models"
+from helpers import layers
+from helpers.networks import parts
 
 
 def affine_network(
@@ -46,10 +41,10 @@ def affine_network(
         de Vos et al., DLMIA 2017; Chee and Wu, arXiv 1810.02583. Notebook
         `01_affine_2d_mnist` trains it.
     """
-    moving, fixed = _inputs(shape)
+    moving, fixed = parts.inputs(shape)
     features = keras.layers.Concatenate()([moving, fixed])
     for width in filters:
-        features = _convolution(features, width, strides=2)
+        features = parts.convolution(features, width, strides=2)
     features = keras.layers.Flatten()(features)
     features = keras.layers.Dense(hidden, activation="relu")(features)
     ndim = len(shape)
@@ -59,7 +54,7 @@ def affine_network(
     )(features)
     parameters = keras.layers.Rescaling(scale)(parameters)
     affine = layers.AffineFromParameters(ndim, kind, parametrisation)(parameters)
-    return _model([moving, fixed], affine, name)
+    return parts.model([moving, fixed], affine, name)
 
 
 def affine_cascade(
@@ -92,7 +87,7 @@ def affine_cascade(
         Mok and Chung, CVPR 2022 (coarse to fine); de Vos et al., MedIA 2019
         (stages). Notebook `03_affine_3d_t1` trains it.
     """
-    moving, fixed = _inputs(shape)
+    moving, fixed = parts.inputs(shape)
     affine = layers.BarycentreAlignment(spacing, move=barycentres)(moving, fixed)
     passes = [affine]
     for number, (factor, count) in enumerate(stages, start=1):
@@ -111,7 +106,7 @@ def affine_cascade(
             affine = layers.ComposeAffines()(affine, network([moved, small[1]]))
             passes.append(affine)
     outputs = {"transform": affine, "passes": keras.ops.stack(passes, axis=1)}
-    return _model([moving, fixed], outputs, "affine_cascade")
+    return parts.model([moving, fixed], outputs, "affine_cascade")
 
 
 def _shrink(image, factor):
@@ -121,91 +116,3 @@ def _shrink(image, factor):
     ndim = len(image.shape) - 2
     pooling = {2: keras.layers.AveragePooling2D, 3: keras.layers.AveragePooling3D}
     return pooling[ndim](factor)(image)
-
-
-def registration(network, spacing=1.0):
-    """Append a spatial transformer to a network that gives a transform.
-
-    Args:
-        network: `keras.Model` from `[moving, fixed]` to an affine or displacement.
-        spacing: Voxel size in mm, one number or one per axis.
-
-    Returns:
-        `keras.Model` with the same inputs that gives a dict: `moved` and what the
-        network gives, at least `transform`.
-    """
-    moving, fixed = network.inputs
-    outputs = network([moving, fixed])
-    outputs = outputs if isinstance(outputs, dict) else {"transform": outputs}
-    moved = layers.SpatialTransformer(spacing=spacing)(moving, outputs["transform"])
-    outputs = {**outputs, "moved": moved}
-    return _model([moving, fixed], outputs, "registration")
-
-
-def load(name):
-    """Build a stored network and load its trained weights.
-
-    Args:
-        name: Name of a file `models/<name>.json`, for example `"affine_t1"`; the
-            card `models/<name>.md` says what it was trained on and how good it is.
-
-    Returns:
-        `keras.Model`, as its builder describes it.
-
-    Raises:
-        ValueError: If there is no such model, or its weights are not the ones
-            whose sha256 was stored.
-    """
-    path = MODELS / f"{name}.json"
-    if not path.exists():
-        names = sorted(p.stem for p in MODELS.glob("*.json"))
-        raise ValueError(f"name must be one of {names}. Received: {name!r}")
-    stored = json.loads(path.read_text())
-    weights = path.with_name(stored["weights"])
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if found != stored["sha256"]:
-        raise ValueError(
-            f"{weights} is damaged or was changed; fetch it again. Its sha256 should "
-            f"be {stored['sha256']}. Received: {found}"
-        )
-    network = {"affine_cascade": affine_cascade}[stored["builder"]](**stored["options"])
-    network.load_weights(weights)
-    return network
-
-
-def store(network, name, builder, options):
-    """Write a trained network where `load` finds it.
-
-    Args:
-        network: `keras.Model`, as `builder` makes it from `options`.
-        name: Name of the model.
-        builder: Name of the function of this module that builds it.
-        options: Dict of the builder's arguments, as JSON can hold them.
-    """
-    MODELS.mkdir(exist_ok=True)
-    weights = MODELS / f"{name}.weights.h5"
-    network.save_weights(weights)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    stored = {"builder": builder, "options": options}
-    stored |= {"weights": weights.name, "sha256": digest}
-    (MODELS / f"{name}.json").write_text(json.dumps(stored, indent=2) + "\n")
-
-
-def _model(inputs, outputs, name):
-    """Build a model that predicts as fast as it trains; see `compile_whole_step`."""
-    model = keras.Model(inputs, outputs, name=name)
-    if backend.compile_whole_step() is False:
-        model.jit_compile = False
-    return model
-
-
-def _inputs(shape):
-    return [keras.Input((*shape, 1), name=name) for name in ("moving", "fixed")]
-
-
-def _convolution(features, width, strides=1, activation="leaky_relu"):
-    ndim = len(features.shape) - 2
-    convolution = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[ndim]
-    return convolution(width, 3, strides, padding="same", activation=activation)(
-        features
-    )

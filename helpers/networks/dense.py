@@ -1,0 +1,114 @@
+"""Networks that give a displacement for every voxel."""
+
+import keras
+
+from helpers import layers
+from helpers.networks import parts
+
+ENCODER = (16, 32, 32, 32)
+DECODER = ((32,), (32,), (32,), (32, 32), (16, 16))
+
+
+def unet(shape, encoder=ENCODER, decoder=DECODER, name="unet"):
+    """Build a U-Net that sees both images and gives features for every voxel.
+
+    Going down, each convolution halves the grid. Going up, each tuple of `decoder`
+    is one grid, coarsest first, and begins beside what the encoder had there. The
+    default is the network of VoxelMorph; without its last tuple the features stay
+    on the grid of half the resolution.
+
+    Args:
+        shape: The images' shape in voxels, 2D or 3D, divisible by
+            `2 ** len(encoder)`.
+        encoder: Channels of each convolution of stride 2.
+        decoder: For every grid, the channels of its convolutions.
+        name: Name of the model.
+
+    Returns:
+        `keras.Model` from `[moving, fixed]`, each `(batch, *shape, 1)`, to features
+        `(batch, *shape / 2 ** (len(encoder) + 1 - len(decoder)), decoder[-1][-1])`.
+
+    Raises:
+        ValueError: If the shape cannot be halved so often, or `decoder` has more
+            grids than there are.
+
+    Reference:
+        Balakrishnan et al., CVPR 2018. Notebook `04_deformable_2d_mnist` draws it.
+    """
+    if any(size % 2 ** len(encoder) for size in shape):
+        raise ValueError(
+            f"shape must be divisible by {2 ** len(encoder)}, 2 for each of the "
+            f"{len(encoder)} widths of the encoder. Received: {tuple(shape)}"
+        )
+    if not 1 <= len(decoder) <= len(encoder) + 1 or not all(map(len, decoder)):
+        raise ValueError(
+            f"decoder must have 1 to {len(encoder) + 1} grids, each with a width. "
+            f"Received: {decoder}"
+        )
+    images = parts.inputs(shape)
+    features = keras.layers.Concatenate()(images)
+    seen = [features]
+    for width in encoder:
+        features = parts.convolution(features, width, strides=2)
+        seen.append(features)
+    for level, widths in enumerate(decoder):
+        if level:
+            features = _upsample(features)
+            features = keras.layers.Concatenate()([features, seen[-1 - level]])
+        for width in widths:
+            features = parts.convolution(features, width)
+    return parts.model(images, features, name)
+
+
+def _upsample(features):
+    """Repeat every voxel twice along every axis."""
+    ndim = len(features.shape) - 2
+    layer = {2: keras.layers.UpSampling2D, 3: keras.layers.UpSampling3D}[ndim]
+    return layer(2)(features)
+
+
+def dense_network(
+    shape, encoder=ENCODER, decoder=DECODER, squarings=7, name="dense_network"
+):
+    """Build a U-Net that gives a displacement for every voxel.
+
+    With squarings, the U-Net's field is a stationary velocity, which is integrated
+    on its own grid and then refined to the image's: the displacement is
+    diffeomorphic, and the integral of the negative velocity is its inverse. With
+    `squarings=0` the field is the displacement itself.
+
+    The field starts near zero, so the first displacement does nearly nothing.
+
+    Args:
+        shape: The images' shape in voxels, 2D or 3D; see `unet`.
+        encoder: See `unet`.
+        decoder: See `unet`; one grid less gives the field at half the resolution.
+        squarings: Of `transforms.integrate_velocity`.
+        name: Name of the model.
+
+    Returns:
+        `keras.Model` from `[moving, fixed]`, each `(batch, *shape, 1)`, to a dict:
+        `transform`, the displacement `(batch, *shape, ndim)` in voxels, and
+        `velocity`, the field `(batch, *its grid, ndim)` in voxels of its grid.
+
+    Raises:
+        ValueError: As `unet`.
+
+    Reference:
+        Balakrishnan et al., TMI 2019; Dalca et al., MICCAI 2018. Notebooks
+        `04_deformable_2d_mnist` and `05_voxelmorph_3d_t1` train it.
+    """
+    images = parts.inputs(shape)
+    features = unet(shape, encoder, decoder)(images)
+    velocity = parts.convolution(
+        features,
+        len(shape),
+        activation=None,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1e-5),
+        name="velocity",
+    )
+    displacement = layers.VelocityIntegration(squarings)(velocity)
+    factor = 2 ** (len(encoder) + 1 - len(decoder))
+    displacement = layers.ResizeDisplacement(factor)(displacement)
+    outputs = {"transform": displacement, "velocity": velocity}
+    return parts.model(images, outputs, name)

@@ -1,0 +1,47 @@
+"""What the builders share."""
+
+import keras
+
+from helpers import backend, layers
+
+
+def registration(network, spacing=1.0):
+    """Append a spatial transformer to a network that gives a transform.
+
+    Args:
+        network: `keras.Model` from `[moving, fixed]` to an affine or displacement.
+        spacing: Voxel size in mm, one number or one per axis.
+
+    Returns:
+        `keras.Model` with the same inputs that gives a dict: `moved` and what the
+        network gives, at least `transform`.
+    """
+    moving, fixed = network.inputs
+    outputs = network([moving, fixed])
+    outputs = outputs if isinstance(outputs, dict) else {"transform": outputs}
+    moved = layers.SpatialTransformer(spacing=spacing)(moving, outputs["transform"])
+    outputs = {**outputs, "moved": moved}
+    return model([moving, fixed], outputs, "registration")
+
+
+def model(inputs, outputs, name):
+    """Build a model that predicts as fast as it trains; see `compile_whole_step`."""
+    built = keras.Model(inputs, outputs, name=name)
+    if backend.compile_whole_step() is False:
+        built.jit_compile = False
+    return built
+
+
+def inputs(shape):
+    """Return the inputs `[moving, fixed]`, each `(batch, *shape, 1)`."""
+    return [keras.Input((*shape, 1), name=name) for name in ("moving", "fixed")]
+
+
+def convolution(features, width, strides=1, activation="leaky_relu", **options):
+    """Apply a 2D or 3D convolution of 3 voxels an axis, padded with zeros."""
+    ndim = len(features.shape) - 2
+    kind = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[ndim]
+    layer = kind(
+        width, 3, strides, padding="same", activation=activation, **options
+    )
+    return layer(features)
