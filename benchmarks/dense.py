@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from benchmarks import classical, runner
+from benchmarks import classical, learned, runner
 
 METHODS = {
     "before": classical.before,
@@ -18,6 +18,9 @@ METHODS = {
     "ants_syn": classical.ants_syn,
     "dipy_syn": classical.dipy_syn,
     "ants_syn_cc": classical.ants_syn_cc,
+    "refined_affine": learned.refined_affine,
+    "learned": learned.learned_dense,
+    "refined": learned.refined_dense,
 }
 METRICS = (
     "dice",
@@ -29,6 +32,7 @@ METRICS = (
     "inverse_mm",
     "tre_mm",
     "seconds",
+    "peak_mb",
 )
 
 if __name__ == "__main__":

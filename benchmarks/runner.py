@@ -35,7 +35,8 @@ def main(name, methods, metrics, description, argv=None):
         0, or 1 where no row could be made at all.
     """
     options = _parse(name, methods, description, argv)
-    columns = (*table.KEYS, *metrics, "cpu_seconds", "peak_mb", "threads")
+    measured = [name for name in metrics if name != "peak_mb"]
+    columns = (*table.KEYS, *measured, "cpu_seconds", "peak_mb", "threads")
     tasks = list(_tasks(options))
     jobs = [
         ((*task[:4], method), functools.partial(_measure, task, methods[method]))

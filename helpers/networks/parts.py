@@ -41,7 +41,5 @@ def convolution(features, width, strides=1, activation="leaky_relu", **options):
     """Apply a 2D or 3D convolution of 3 voxels an axis, padded with zeros."""
     ndim = len(features.shape) - 2
     kind = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[ndim]
-    layer = kind(
-        width, 3, strides, padding="same", activation=activation, **options
-    )
+    layer = kind(width, 3, strides, padding="same", activation=activation, **options)
     return layer(features)
