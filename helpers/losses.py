@@ -9,8 +9,6 @@ import functools
 import numpy as np
 from keras import ops
 
-from helpers import backend
-
 _TINY_VARIANCE = 1e-10
 
 
@@ -108,7 +106,7 @@ def lncc_loss(fixed, moved, window=9, squared=False, weights=None):
     fixed, moved, axes = _same_shape(fixed, moved)
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window must be odd and positive. Received: {window}")
-    ncc = _local_ncc(int(window))(fixed, moved)
+    ncc = _local_ncc(fixed, moved, int(window))
     ncc = ops.square(ncc) if squared else ncc
     if weights is None:
         return 1 - ops.mean(ncc, axis=axes)
@@ -117,29 +115,29 @@ def lncc_loss(fixed, moved, window=9, squared=False, weights=None):
     return 1 - ops.sum(ncc * weights, axis=axes) / total
 
 
-@functools.cache
-def _local_ncc(window):
-    """Compile the map of local NCC; a box mean is one matrix product an axis."""
+def _local_ncc(fixed, moved, window):
+    """Return the map of local NCC; a box mean is one matrix product an axis."""
+    means = [_window_means(size, window) for size in fixed.shape[1:-1]]
 
-    def local_ncc(fixed, moved):
-        shape = fixed.shape[1:-1]
-        means = [_window_means(size, window) for size in shape]
+    def box(image):
+        shape = tuple(image.shape[1:])
+        for axis, matrix in enumerate(means):
+            after = int(np.prod(shape[axis + 1 :]))
+            if after == 1:
+                image = ops.matmul(ops.reshape(image, (-1, shape[axis])), matrix.T)
+            else:
+                rows = ops.reshape(image, (-1, shape[axis], after))
+                image = ops.matmul(matrix, rows)
+        return ops.reshape(image, (-1, *shape))
 
-        def box(image):
-            for axis, matrix in enumerate(means, start=1):
-                image = ops.moveaxis(ops.tensordot(image, matrix, [axis, 1]), -1, axis)
-            return image
-
-        fixed, moved = (_centre(image) for image in (fixed, moved))
-        mean_fixed, mean_moved = box(fixed), box(moved)
-        cross = box(fixed * moved) - mean_fixed * mean_moved
-        variances = [
-            ops.relu(box(ops.square(image)) - ops.square(mean)) + 1e-5
-            for image, mean in ((fixed, mean_fixed), (moved, mean_moved))
-        ]
-        return cross * ops.rsqrt(variances[0]) * ops.rsqrt(variances[1])
-
-    return backend.compiled(local_ncc)
+    fixed, moved = (_centre(image) for image in (fixed, moved))
+    mean_fixed, mean_moved = box(fixed), box(moved)
+    cross = box(fixed * moved) - mean_fixed * mean_moved
+    variances = [
+        ops.relu(box(ops.square(image)) - ops.square(mean)) + 1e-5
+        for image, mean in ((fixed, mean_fixed), (moved, mean_moved))
+    ]
+    return cross * ops.rsqrt(variances[0]) * ops.rsqrt(variances[1])
 
 
 def _centre(image):

@@ -160,7 +160,7 @@ def refine(objective, start, data, steps, learning_rate):
 
     What `fit` does to the weights of a network for all pairs, this does to whatever
     describes a transform, for each pair of a batch by itself; the rate falls to zero
-    along a cosine, and the whole step is one compiled program. `refinement` has the
+    along a cosine, and the whole step is one program. `refinement` has the
     objectives of affines and velocities.
 
     Args:
@@ -209,4 +209,4 @@ def _adam_step(objective):
         scale = ops.sqrt(second / (1 - 0.999**count)) + 1e-8
         return parameters - rate * corrected / scale, first, second, value
 
-    return backend.compiled(step)
+    return backend.traced(step)
