@@ -62,7 +62,7 @@ def fit(
     schedule = learning_rate
     if decay:
         schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    trainer = _Trainer(network, loss)
+    trainer = Trainer(network, loss)
     trainer.compile(
         keras.optimizers.Adam(schedule), jit_compile=backend.compile_whole_step()
     )
@@ -97,7 +97,7 @@ def fit(
     return {"loss": history}
 
 
-class _Trainer(keras.Model):
+class Trainer(keras.Model):
     """Wrap a network, so that the loss may look at every input and output."""
 
     def __init__(self, network, objective):
