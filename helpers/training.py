@@ -106,9 +106,11 @@ class Trainer(keras.Model):
         self.built = True
 
     def call(self, batch):
+        """Return the network's answer to the inputs of a batch dict."""
         return self.network([batch[tensor.name] for tensor in self.network.inputs])
 
     def compute_loss(self, x=None, y=None, y_pred=None, *unused, **also_unused):
+        """Return the mean of the objective over the batch."""
         return ops.mean(self.objective(x, y_pred))
 
 

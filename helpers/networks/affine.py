@@ -96,7 +96,8 @@ def affine_cascade(
                 f"shape must be divisible by the factor {factor}. Received: {shape}"
             )
         small = [
-            layers.UnitBrightness()(_shrink(image, factor)) for image in (moving, fixed)
+            layers.UnitBrightness()(parts.shrink(image, factor))
+            for image in (moving, fixed)
         ]
         network = affine_network(
             tuple(size // factor for size in shape), name=f"stage_{number}", **options
@@ -107,12 +108,3 @@ def affine_cascade(
             passes.append(affine)
     outputs = {"transform": affine, "passes": keras.ops.stack(passes, axis=1)}
     return parts.model([moving, fixed], outputs, "affine_cascade")
-
-
-def _shrink(image, factor):
-    """Average blocks of `factor` voxels an axis; a spacing of 1 keeps its meaning."""
-    if factor == 1:
-        return image
-    ndim = len(image.shape) - 2
-    pooling = {2: keras.layers.AveragePooling2D, 3: keras.layers.AveragePooling3D}
-    return pooling[ndim](factor)(image)

@@ -100,15 +100,64 @@ def dense_network(
     """
     images = parts.inputs(shape)
     features = unet(shape, encoder, decoder)(images)
-    velocity = parts.convolution(
-        features,
-        len(shape),
-        activation=None,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=1e-5),
-        name="velocity",
-    )
+    velocity = _velocity(features, len(shape))
     displacement = layers.VelocityIntegration(squarings)(velocity)
     factor = 2 ** (len(encoder) + 1 - len(decoder))
     displacement = layers.ResizeDisplacement(factor)(displacement)
     outputs = {"transform": displacement, "velocity": velocity}
     return parts.model(images, outputs, name)
+
+
+def dense_cascade(
+    shape, encoder=ENCODER, decoder=DECODER, squarings=5, name="dense_cascade"
+):
+    """Build a network that looks twice, coarse to fine, for one velocity.
+
+    The first look is at the images shrunk by two, by a U-Net without the coarsest
+    grid. The second is at the moving image as the first has moved it, beside the
+    fixed one, by a U-Net without the finest grid. Both give a velocity at half the
+    resolution; their sum is integrated, so that the result is one stationary
+    velocity, as of `dense_network`.
+
+    Args:
+        shape: The images' shape in voxels, 2D or 3D; see `unet`.
+        encoder: See `unet`.
+        decoder: See `unet`, one grid more than `encoder` has widths.
+        squarings: Of `transforms.integrate_velocity`.
+        name: Name of the model.
+
+    Returns:
+        `keras.Model`, as `dense_network`, with the velocity at half the resolution.
+
+    Raises:
+        ValueError: As `unet`.
+
+    Reference:
+        Mok and Chung, MICCAI 2020 (coarse to fine). Notebook `05_voxelmorph_3d_t1`
+        trains it.
+    """
+    images = parts.inputs(shape)
+    small = [parts.shrink(image, 2) for image in images]
+    half = tuple(size // 2 for size in shape)
+    coarse = unet(half, encoder[:-1], decoder[1:], name="coarse")(small)
+    velocity = _velocity(coarse, len(shape), "coarse_velocity")
+    displacement = layers.VelocityIntegration(squarings)(velocity)
+    displacement = layers.ResizeDisplacement(2)(displacement)
+    moved = layers.SpatialTransformer()(images[0], displacement)
+    fine = unet(shape, encoder, decoder[:-1], name="fine")([moved, images[1]])
+    velocity = velocity + _velocity(fine, len(shape))
+    displacement = layers.VelocityIntegration(squarings)(velocity)
+    displacement = layers.ResizeDisplacement(2)(displacement)
+    outputs = {"transform": displacement, "velocity": velocity}
+    return parts.model(images, outputs, name)
+
+
+def _velocity(features, ndim, name="velocity"):
+    """Turn features into a field that starts near zero."""
+    return parts.convolution(
+        features,
+        ndim,
+        activation=None,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1e-5),
+        name=name,
+    )

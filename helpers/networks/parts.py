@@ -43,3 +43,12 @@ def convolution(features, width, strides=1, activation="leaky_relu", **options):
     kind = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[ndim]
     layer = kind(width, 3, strides, padding="same", activation=activation, **options)
     return layer(features)
+
+
+def shrink(image, factor):
+    """Average blocks of `factor` voxels an axis; a spacing of 1 keeps its meaning."""
+    if factor == 1:
+        return image
+    ndim = len(image.shape) - 2
+    pooling = {2: keras.layers.AveragePooling2D, 3: keras.layers.AveragePooling3D}
+    return pooling[ndim](factor)(image)

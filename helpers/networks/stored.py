@@ -9,6 +9,7 @@ from helpers.networks import affine, dense
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "models"
 BUILDERS = {
     "affine_cascade": affine.affine_cascade,
+    "dense_cascade": dense.dense_cascade,
     "dense_network": dense.dense_network,
 }
 

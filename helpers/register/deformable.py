@@ -37,7 +37,7 @@ class Deformation(typing.NamedTuple):
             Float tensor `(1, *grid.shape, 3)` in voxels of the box.
         """
         factor = self.grid.shape[0] // self.velocity.shape[1]
-        return _integrate(factor)(self.velocity * direction)
+        return _integrate(factor)(ops.convert_to_tensor(self.velocity) * direction)
 
     def points(self, fixed):
         """Carry RAS points of the fixed scan to the moving one.
@@ -116,4 +116,4 @@ def dense(moving, fixed, network, affine, steps=0, fixed_mask=None, smooth=0.1):
             steps=steps,
             squarings=SQUARINGS,
         )
-    return Deformation(pair.grid, pair.start, ops.convert_to_tensor(velocity))
+    return Deformation(pair.grid, pair.start, velocity)

@@ -54,7 +54,7 @@ def prepare(moving, fixed, shape, voxel_mm=4.0):
         centres.append(barycentre(images[-1], affine))
     start = np.eye(4)
     start[:3, 3] = centres[0] - centres[1]
-    grid = _grid(grids.centre(fixed[1], fixed[0].shape), shape, voxel_mm)
+    grid = box(grids.centre(fixed[1], fixed[0].shape), shape, voxel_mm)
     on_grid = [
         resample(images[0], moving[1], start, grid),
         resample(images[1], fixed[1], np.eye(4), grid),
@@ -85,7 +85,7 @@ def around_brain(moving, fixed, affine, shape, voxel_mm=2.0, fixed_mask=None):
     if fixed_mask is not None:
         mask = np.asarray(fixed_mask, "float32")
         target = target * mask
-    grid = _grid(barycentre(target, fixed[1]), shape, voxel_mm)
+    grid = box(barycentre(target, fixed[1]), shape, voxel_mm)
     target = resample(target, fixed[1], np.eye(4), grid)
     aligned = resample(scaled(moving[0]), moving[1], affine, grid)
     if fixed_mask is not None:
@@ -99,8 +99,8 @@ def around_brain(moving, fixed, affine, shape, voxel_mm=2.0, fixed_mask=None):
     return Pair(aligned, target, grid, np.asarray(affine))
 
 
-def _grid(middle, shape, voxel_mm):
-    """Return the grid of a shape around a point."""
+def box(middle, shape, voxel_mm):
+    """Return the `grids.Grid` of a shape around a point in RAS mm."""
     matrix = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
     matrix[:3, 3] = middle - voxel_mm * (np.asarray(shape) - 1) / 2
     return grids.Grid(tuple(shape), matrix, voxel_mm)
@@ -149,7 +149,7 @@ def _fetching(shape, factor):
     blocks = tuple(n for size in shape for n in (size, factor))
 
     def fetch(image, matrix):
-        voxels = ops.convert_to_tensor(sampling.identity_grid(fine))
+        voxels = ops.convert_to_tensor(sampling.identitybox(fine))
         points = ops.matmul(voxels, ops.transpose(matrix[:, :3])) + matrix[:, 3]
         values = ops.reshape(sampling.sample(image, points[None])[0, ..., 0], blocks)
         return ops.mean(values, axis=(1, 3, 5))[None, ..., None]
