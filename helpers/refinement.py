@@ -105,12 +105,10 @@ def velocity(
         ValueError: If the grid of `start` is not that of the image or coarser by a
             whole factor, or the loss is not finite.
     """
-    factors = {
-        size / coarse
-        for size, coarse in zip(moving.shape[1:-1], start.shape[1:-1], strict=True)
-    }
+    shape, grid = moving.shape[1:-1], start.shape[1:-1]
+    factors = {size / coarse for size, coarse in zip(shape, grid, strict=False)}
     factor = min(factors)
-    if len(factors) > 1 or factor < 1 or factor % 1:
+    if len(shape) != len(grid) or len(factors) > 1 or factor < 1 or factor % 1:
         raise ValueError(
             "the start's grid must be the image's, or coarser by one whole factor. "
             f"Received: {tuple(start.shape)} for images {tuple(moving.shape)}"

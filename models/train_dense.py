@@ -109,7 +109,7 @@ def main():
     parser.add_argument("--checkpoint", type=pathlib.Path, default=None)
     options = parser.parse_args()
     keras.utils.set_random_seed(SEED)
-    scans = cohort.load(voxel_mm=2.0, skull=True)
+    scans = cohort.load(voxel_mm=2.0, skull=True, progress=False)
     boxes = Boxes(scans, OPTIONS["shape"])
     network = networks.dense_cascade(**OPTIONS)
     started = time.monotonic()
@@ -120,7 +120,9 @@ def main():
         steps=options.steps,
         epochs=20,
         learning_rate=RATE,
+        progress=False,
         checkpoint=options.checkpoint,
+        on_epoch=lambda epoch, _: print(f"part {epoch} of 20", flush=True),
     )["loss"]
     minutes = (time.monotonic() - started) / 60
     networks.store(network, NAME, "dense_cascade", OPTIONS)

@@ -149,7 +149,7 @@ def _fetching(shape, factor):
     blocks = tuple(n for size in shape for n in (size, factor))
 
     def fetch(image, matrix):
-        voxels = ops.convert_to_tensor(sampling.identitybox(fine))
+        voxels = ops.convert_to_tensor(sampling.identity_grid(fine))
         points = ops.matmul(voxels, ops.transpose(matrix[:, :3])) + matrix[:, 3]
         values = ops.reshape(sampling.sample(image, points[None])[0, ..., 0], blocks)
         return ops.mean(values, axis=(1, 3, 5))[None, ..., None]
