@@ -12,6 +12,11 @@ from keras import ops
 from helpers import affines, losses, training, transforms
 
 
+def lncc5(fixed, moved, weights=None):
+    """Return 1 - local NCC in windows of 5 voxels; see `losses.lncc_loss`."""
+    return losses.lncc_loss(fixed, moved, window=5, weights=weights)
+
+
 def affine(
     moving,
     fixed,
@@ -64,11 +69,6 @@ def _affine_objective(loss, spacing, kind):
         return loss(fixed, transforms.warp(moving, displacement), *weights)
 
     return objective
-
-
-def lncc5(fixed, moved):
-    """Return the loss of a field: 1 - local NCC in windows of 5 voxels."""
-    return losses.lncc_loss(fixed, moved, window=5)
 
 
 def velocity(

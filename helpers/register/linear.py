@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from helpers import affines, losses, refinement
+from helpers import affines, refinement
 from helpers.register import preparation
 
 
@@ -14,7 +14,8 @@ def affine(moving, fixed, network, steps=0, learning_rate=0.01, fixed_mask=None)
         moving: Pair (array `(i, j, k)`, `(4, 4)` affine to RAS mm).
         fixed: The same of the fixed scan.
         network: `keras.Model` such as `networks.load("affine_t1")`, at 4 mm.
-        steps: Steps of refinement after the network, on the global NCC.
+        steps: Steps of refinement after the network, on the local NCC in windows of 5
+            voxels, which leads further than the global NCC it was trained with.
         learning_rate: Of the refinement.
         fixed_mask: Array of the fixed scan's shape, its brain: the refinement then
             looks there and 8 mm around only, for scans that keep their skulls.
@@ -37,7 +38,7 @@ def affine(moving, fixed, network, steps=0, learning_rate=0.01, fixed_mask=None)
             pair.moving,
             pair.fixed,
             found,
-            losses.ncc_loss,
+            refinement.lncc5,
             steps,
             learning_rate,
             weights=weights,

@@ -1,0 +1,91 @@
+"""Find the brain in a head scan that has no mask."""
+
+import contextlib
+import io
+
+import nibabel
+import numpy as np
+from scipy import ndimage
+
+METHODS = ("atlas", "bet", "median_otsu")
+
+
+def brain_mask(image, affine, method="bet", atlas=None):
+    """Find the brain in a T1-weighted head scan.
+
+    Args:
+        image: Array `(i, j, k)`, axes to Right, Anterior, Superior, voxels nearly
+            cubic.
+        affine: Its `(4, 4)` affine to RAS mm.
+        method: `"bet"`, the Brain Extraction Tool in Python (`pip install
+            brainextractor`); `"atlas"`, the mask of another head carried over by
+            the stored affine network; `"median_otsu"`, DIPY's threshold, made for
+            diffusion scans.
+        atlas: For `"atlas"`, `(image, affine, mask)` of a head with its skull.
+
+    Returns:
+        Bool array `(i, j, k)`.
+
+    Raises:
+        ImportError: If the method's package is missing; it says which.
+        ValueError: If the method is unknown, or an atlas is missing.
+
+    Reference:
+        Smith, Human Brain Mapping 17 (2002), for BET. Notebook
+        `06_skull_stripping` measures the methods.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}. Received: {method!r}")
+    if (atlas is None) == (method == "atlas"):
+        raise ValueError(
+            "an atlas (image, affine, mask) goes with method='atlas' and with no "
+            f"other. Received: {method!r} {'without' if atlas is None else 'with'} one"
+        )
+    image = np.asarray(image, "float32")
+    if method == "atlas":
+        return _by_atlas(image, np.asarray(affine), *atlas)
+    return {"bet": _bet, "median_otsu": _median_otsu}[method](image, affine)
+
+
+def _bet(image, affine):
+    try:
+        import brainextractor
+    except ImportError as error:
+        raise ImportError(
+            "method='bet' needs the package brainextractor: "
+            "pip install -r requirements/stripping.txt"
+        ) from error
+    scan = nibabel.Nifti1Image(image, affine)
+    with contextlib.redirect_stdout(io.StringIO()):
+        extractor = brainextractor.BrainExtractor(img=scan)
+        extractor.run()
+        extractor.compute_mask()
+    return np.asarray(extractor.mask) > 0
+
+
+def _median_otsu(image, affine):
+    from dipy.segment import mask
+
+    return np.asarray(mask.median_otsu(image, median_radius=2, numpass=1)[1]) > 0
+
+
+def _by_atlas(image, affine, atlas, atlas_affine, atlas_mask, steps=20):
+    """Register the atlas' head to the scan, and fetch its mask."""
+    from helpers import networks, register
+
+    fixed_to_moving = register.affine(
+        (image, affine),
+        (atlas, atlas_affine),
+        networks.load("affine_t1"),
+        steps,
+        fixed_mask=atlas_mask,
+    )
+    matrix = np.linalg.inv(fixed_to_moving @ atlas_affine) @ affine
+    fetched = ndimage.affine_transform(
+        np.asarray(atlas_mask, "float32"),
+        matrix[:3, :3],
+        matrix[:3, 3],
+        image.shape,
+        order=1,
+    )
+    return fetched > 0.5
