@@ -15,7 +15,7 @@
 #
 # [colab]: https://colab.research.google.com/github/your_name/registration/blob/main/notebooks/05_voxelmorph_3d_t1.ipynb
 #
-# ![The mean of 25 heads after twelve numbers, after a field, and the fixed head][opening]
+# ![Mean of 25 heads after twelve numbers and after a field; the fixed head][opening]
 #
 # [opening]: ../images/dense_heads.jpeg
 #

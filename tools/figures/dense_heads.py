@@ -36,7 +36,7 @@ def main():
         the_fixed_head=fixed,
         voxel_mm=scans.voxel_mm,
         height=2.6,
-        alt="The mean of 25 heads after an affine and after a field, and the fixed head",
+        alt="Mean of 25 heads after an affine and after a field, and the fixed head",
     )
     kind, data = picture.encode()
     (IMAGES / f"dense_heads.{kind.split('/')[1]}").write_bytes(data)
