@@ -95,7 +95,8 @@ links: $(READY)
 # Environments of their own, so that a reader's .venv stays small.
 bench:
 	@$(PYTHON) tools/environment.py .venv-bench requirements.txt \
-		requirements/bench.txt benchmarks/requirements.txt
+		requirements/bench.txt requirements/stripping.txt \
+		benchmarks/requirements.txt
 	.venv-bench/bin/python -m tools.run_scripts benchmarks --only "$(ONLY)"
 
 test-backends:

@@ -10,17 +10,17 @@ from scipy import ndimage
 METHODS = ("atlas", "bet", "median_otsu")
 
 
-def brain_mask(image, affine, method="bet", atlas=None):
+def brain_mask(image, affine, method="atlas", atlas=None):
     """Find the brain in a T1-weighted head scan.
 
     Args:
         image: Array `(i, j, k)`, axes to Right, Anterior, Superior, voxels nearly
             cubic.
         affine: Its `(4, 4)` affine to RAS mm.
-        method: `"bet"`, the Brain Extraction Tool in Python (`pip install
-            brainextractor`); `"atlas"`, the mask of another head carried over by
-            the stored affine network; `"median_otsu"`, DIPY's threshold, made for
-            diffusion scans.
+        method: `"atlas"`, the mask of another head carried over by the stored
+            affine network; `"bet"`, the Brain Extraction Tool in Python
+            (`pip install -r requirements/stripping.txt`); `"median_otsu"`, DIPY's
+            threshold, made for diffusion scans.
         atlas: For `"atlas"`, `(image, affine, mask)` of a head with its skull.
 
     Returns:

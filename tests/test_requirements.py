@@ -10,6 +10,7 @@ from tools import environment, install_missing, notebooks  # noqa: E402
 
 ROOT = notebooks.ROOT
 READER, DEV = "requirements.txt", "requirements/dev.txt"
+OPTIONAL = "requirements/stripping.txt"
 MODULES = {"ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
 PYTHONS = ("3.10.13", "3.11.7", "3.12.1", "3.13.0")
 SYSTEMS = ("linux", "darwin")
@@ -52,7 +53,7 @@ def imported(folder):
 
 
 def test_every_range_states_the_oldest_version_and_stands_in_order():
-    for name in (READER, DEV):
+    for name in (READER, DEV, OPTIONAL):
         lines = parsed(name)
         assert [one.name for one in lines] == sorted(one.name for one in lines)
         for one in lines:
@@ -102,7 +103,8 @@ def test_the_other_backends_replace_tensorflow_and_nothing_else():
 def test_requirements_name_what_is_imported_and_nothing_else():
     needed = imported("helpers") | imported("notebooks")
     named = {MODULES.get(name, name) for name in names(READER)}
-    assert needed - {"jax", "torch"} - named == set(), "imported and not named"
+    optional = {"jax", "torch"} | names(OPTIONAL)
+    assert needed - optional - named == set(), "imported and not named"
     # The classical methods are peers in benchmarks, and oracles in tests.
     assert named - needed - imported("benchmarks") == set(), "named and not imported"
 
