@@ -11,7 +11,7 @@ import os
 from benchmarks import measure, scans, score
 
 AFFINE_STEPS = 20
-DENSE_STEPS = 40
+DENSE_STEPS = 30
 
 
 def learned_affine(moving, fixed):

@@ -617,7 +617,7 @@ print(f"mean distance after there and back: {error:.4f} voxels")
 # notebook 03 did on twelve numbers; `training.refine` is the Adam that both share.
 
 # %%
-refine = functools.partial(refinement.velocity, steps=40, squarings=5)
+refine = functools.partial(refinement.velocity, smooth=0.2, steps=30, squarings=5)
 refine(unit(test[:1]), fixed, velocities[0], steps=1)
 refined, refined_seconds = [], []
 for i in range(settings.refined):

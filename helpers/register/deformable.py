@@ -84,7 +84,7 @@ def _integrate(factor):
     return backend.compiled(integrate)
 
 
-def dense(moving, fixed, network, affine, steps=0, fixed_mask=None, smooth=0.1):
+def dense(moving, fixed, network, affine, steps=0, fixed_mask=None, smooth=0.2):
     """Find the deformation between two scans, starting from their affine.
 
     Args:
@@ -96,7 +96,8 @@ def dense(moving, fixed, network, affine, steps=0, fixed_mask=None, smooth=0.1):
         steps: Steps of refinement after the network; see `refinement.velocity`.
         fixed_mask: Array of the fixed scan's shape, its brain: for scans that keep
             their skulls.
-        smooth: Weight of the smoothness in the refinement.
+        smooth: Weight of the smoothness in the refinement; more than the network was
+            trained with, since a few steps on one pair fold more easily.
 
     Returns:
         `Deformation`.
