@@ -17,7 +17,7 @@
 #
 # ![Mean of 25 heads after twelve numbers and after a field; the fixed head][opening]
 #
-# [opening]: ../images/dense_heads.jpeg
+# [opening]: ../images/dense_heads.png
 #
 # [Notebook 03](03_affine_3d_t1.ipynb) brought whole heads together with twelve numbers,
 # and left the folds of the cortex and the width of the ventricles where they were.
@@ -603,12 +603,18 @@ plots.sorted_bars(
 # %% [markdown]
 # ## There and back
 # Integrating the *negative* velocity gives the inverse, no search needed. Going there
-# and back should end where it began. How far off are we, in voxels?
+# and back should end where it began. On a grid it does not quite: the two flows are
+# interpolated at different places. A few fixed-point iterations, begun from that
+# inverse, close the gap. How far off are we, in voxels?
 
 # %%
 back = np.asarray(integrate(-tensors[0]))
-error = metrics.inverse_consistency(displacement, back)[0]
-print(f"mean distance after there and back: {error:.4f} voxels")
+errors = [metrics.inverse_consistency(displacement, back)[0]]
+for _ in range(3):
+    back = -np.asarray(transforms.warp(displacement, back, fill="edge"))
+    errors.append(metrics.inverse_consistency(displacement, back)[0])
+for count, error in enumerate(errors):
+    print(f"after {count} iterations: {error:.3f} voxels from the start, in the mean")
 
 # %% [markdown]
 # ## Refinement: a few steps for the pair at hand
@@ -759,7 +765,7 @@ least = {"ixi": 0.56}.get(scans.source, scores["affine"])
 assert scores["learned"] >= least
 assert results["learned"]["folded_percent"].mean() <= 0.1
 assert same["learned + refinement"] > same["learned"]
-assert error <= 0.1
+assert errors[-1] <= min(0.1, errors[0])
 assert sharpness[2] < sharpness[1]
 assert float(rows[1][3]) > results["learned"]["folded_percent"][0]
 

@@ -152,6 +152,6 @@ def test_the_stored_models_align_heads_of_another_kind_without_folds(simulated_p
     assert dice[1] > dice[0] + 0.02
     field = found.displacement()
     assert metrics.folding(field)["folded_percent"][0] == 0
-    there_and_back = metrics.inverse_consistency(field, found.displacement(-1.0))
+    there_and_back = metrics.inverse_consistency(field, found.inverse_displacement())
     # The target of the project, in voxels.
     assert there_and_back[0] < 0.1

@@ -11,6 +11,7 @@ from helpers.data import grids
 from helpers.register import preparation
 
 SQUARINGS = 5
+POLISHING = 3
 
 
 class Deformation(typing.NamedTuple):
@@ -27,17 +28,28 @@ class Deformation(typing.NamedTuple):
     affine: np.ndarray
     velocity: typing.Any
 
-    def displacement(self, direction=1.0):
+    def displacement(self):
         """Integrate the velocity.
-
-        Args:
-            direction: 1, or -1 for the inverse of the displacement.
 
         Returns:
             Float tensor `(1, *grid.shape, 3)` in voxels of the box.
         """
         factor = self.grid.shape[0] // self.velocity.shape[1]
-        return _integrate(factor)(ops.convert_to_tensor(self.velocity) * direction)
+        return _integrate(factor)(ops.convert_to_tensor(self.velocity))
+
+    def inverse_displacement(self):
+        """Integrate the negative velocity, and polish what interpolation left over.
+
+        On a grid the flow there and the flow back miss each other by a part of a
+        voxel; a few fixed-point iterations, as in `transforms.invert_displacement`,
+        take most of it away.
+
+        Returns:
+            Float tensor `(1, *grid.shape, 3)` in voxels of the box.
+        """
+        factor = self.grid.shape[0] // self.velocity.shape[1]
+        inverse = _integrate(factor)(-ops.convert_to_tensor(self.velocity))
+        return _polish(self.displacement(), inverse)
 
     def points(self, fixed):
         """Carry RAS points of the fixed scan to the moving one.
@@ -51,7 +63,8 @@ class Deformation(typing.NamedTuple):
             Float32 array `(..., 3)` in mm: displaced first, then the affine.
         """
         matrix = self.affine @ self.grid.affine
-        return self._displaced(fixed, np.linalg.inv(self.grid.affine), matrix, 1.0)
+        into_box = np.linalg.inv(self.grid.affine)
+        return _carry(fixed, into_box, self.displacement(), matrix)
 
     def inverse(self, moving):
         """Carry RAS points of the moving scan to the fixed one.
@@ -63,16 +76,18 @@ class Deformation(typing.NamedTuple):
             Float32 array `(..., 3)` in mm.
         """
         into_box = np.linalg.inv(self.affine @ self.grid.affine)
-        return self._displaced(moving, into_box, self.grid.affine, -1.0)
+        field = self.inverse_displacement()
+        return _carry(moving, into_box, field, self.grid.affine)
 
-    def _displaced(self, points, into_box, out_of_box, direction):
-        points = np.asarray(points)
-        flat = points.reshape(1, -1, 3) @ into_box[:3, :3].T + into_box[:3, 3]
-        flat = ops.convert_to_tensor(flat.astype("float32"))
-        field = self.displacement(direction)
-        moved = ops.convert_to_numpy(flat + sampling.sample(field, flat, fill="edge"))
-        moved = moved[0] @ out_of_box[:3, :3].T + out_of_box[:3, 3]
-        return moved.reshape(points.shape).astype("float32")
+
+def _carry(points, into_box, field, out_of_box):
+    """Take points into the box, displace them, and take them out."""
+    points = np.asarray(points)
+    flat = points.reshape(1, -1, 3) @ into_box[:3, :3].T + into_box[:3, 3]
+    flat = ops.convert_to_tensor(flat.astype("float32"))
+    moved = ops.convert_to_numpy(flat + sampling.sample(field, flat, fill="edge"))
+    moved = moved[0] @ out_of_box[:3, :3].T + out_of_box[:3, 3]
+    return moved.reshape(points.shape).astype("float32")
 
 
 @functools.cache
@@ -82,6 +97,13 @@ def _integrate(factor):
         return transforms.resize_displacement(displacement, factor)
 
     return backend.compiled(integrate)
+
+
+@backend.compiled
+def _polish(displacement, inverse):
+    for _ in range(POLISHING):
+        inverse = -transforms.warp(displacement, inverse, fill="edge")
+    return inverse
 
 
 def dense(moving, fixed, network, affine, steps=0, fixed_mask=None, smooth=0.2):
