@@ -164,9 +164,9 @@ def _masks(answers, options):
     heads = answers.heads
     masks = skull_masks.Masks(heads, options.build)
     keys, jobs = ("source", "level", "trained", "mask", "scan"), []
-    for index, scan in enumerate(heads.scans.test.ids[:MASK_SCANS]):
-        for kind in (*skull_masks.SIZES_MM, *options.methods):
-            for level, trained in skull_masks.NETWORKS:
+    for level, trained in skull_masks.NETWORKS:
+        for index, scan in enumerate(heads.scans.test.ids[:MASK_SCANS]):
+            for kind in (*skull_masks.SIZES_MM, *options.methods):
                 key = (heads.scans.source, level, trained, kind, scan)
                 work = functools.partial(
                     skull_masks.registration_row,

@@ -25,7 +25,7 @@ class Masks:
     def __init__(self, heads, folder):
         """Keep the scans, and the folder where tools' masks are kept."""
         self.heads, self.folder = heads, folder
-        self.get = functools.lru_cache(maxsize=4)(self._get)
+        self.get = functools.lru_cache(maxsize=150)(self._get)
 
     def _get(self, index, kind):
         """Return a mask on the common 2 mm grid; `kind` is mm or a tool's name."""
