@@ -403,6 +403,8 @@ trials = {
     "diffeomorphic, local NCC": (loss, networks.dense_network, decoder[:-1], 7),
     "two looks, local NCC": (loss, networks.dense_cascade, decoder, 7),
 }
+
+# %%
 scores = [judge(scans.train, i, nothing, train_affines[i]) for i in held_ids]
 rows = [("affine alone", f"{collect(scores)['dice'].mean():.3f}", "0.000", "")]
 for name, (objective, build, widths, squarings) in trials.items():
@@ -768,8 +770,8 @@ for name, field in fields.items():
 plots.table(("test scan 0", "local NCC", "Dice", "folded %"), rows)
 
 # %% [markdown]
-# Both descents make the picture fit far better than one pass of the network. Only one of
-# them makes the anatomy fit as well: without smoothness, voxels are borrowed wherever a
+# Both descents make the picture fit far better than one pass of the network. Only one
+# of them makes the anatomy fit as well: without smoothness, voxels are borrowed where a
 # fitting gray is at hand, and space folds. A similarity that has been optimised is no
 # longer a measure. Look at labels, landmarks, folds; at what the descent did not see.
 #
