@@ -830,8 +830,8 @@ assert cost["affine"] < 0
 #
 # ```python
 # def mixed(images, size):
-#     of = {kind: batches(images, size, kind) for kind in kinds}
-#     return lambda step: of[kinds[step % 2]](step)
+#     heads, brains = (batches(images, size, kind) for kind in kinds)
+#     return lambda step: heads(step) if step % 2 else brains(step)
 #
 # keras.utils.set_random_seed(SEED)
 # network = networks.affine_cascade(shape, scale=0.1, stages=((2, 2), (1, 1)))
