@@ -31,8 +31,8 @@ def brain_mask(image, affine, method="atlas", atlas=None):
         ValueError: If the method is unknown, or an atlas is missing.
 
     Reference:
-        Smith, Human Brain Mapping 17 (2002), for BET. Notebook
-        `06_skull_stripping` measures the methods.
+        Smith, Human Brain Mapping 17 (2002), for BET. `benchmarks/skull.py`
+        measures the methods.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}. Received: {method!r}")
