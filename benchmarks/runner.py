@@ -51,6 +51,9 @@ def main(name, methods, metrics, description, argv=None):
     if options.moving_dir is None:
         planned = {kind: len(pairs.pairs(kind)) for kind in TARGETS}
     summary = table.summarise(options.csv, planned, metrics)
+    names = (*TARGETS, "stripped", "skull", *methods)
+    rank = {name: place for place, name in enumerate(names)}
+    summary = summary.sort_values(list(table.GROUPS), key=lambda c: c.map(rank))
     summary.to_csv(options.csv.with_name(f"{options.summary}.csv"), index=False)
     print(table.show(summary, metrics))
     return 0
