@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 METHODS = ("atlas", "bet", "median_otsu")
+HEAD_MM = 170
 
 
 def brain_mask(image, affine, method="atlas", atlas=None):
@@ -20,7 +21,8 @@ def brain_mask(image, affine, method="atlas", atlas=None):
         method: `"atlas"`, the mask of another head carried over by the stored
             affine network; `"bet"`, the Brain Extraction Tool in Python
             (`pip install -r requirements/stripping.txt`); `"median_otsu"`, DIPY's
-            threshold, made for diffusion scans.
+            threshold, made for diffusion scans. These two see the upper 170 mm of
+            the head only, since a neck misleads them.
         atlas: For `"atlas"`, `(image, affine, mask)` of a head with its skull.
 
     Returns:
@@ -44,7 +46,18 @@ def brain_mask(image, affine, method="atlas", atlas=None):
     image = np.asarray(image, "float32")
     if method == "atlas":
         return _by_atlas(image, np.asarray(affine), *atlas)
-    return {"bet": _bet, "median_otsu": _median_otsu}[method](image, affine)
+    tool = {"bet": _bet, "median_otsu": _median_otsu}[method]
+    lowest = _below_the_head(image, affine)
+    mask = np.zeros(image.shape, bool)
+    mask[..., lowest:] = tool(image[..., lowest:], affine)
+    return mask
+
+
+def _below_the_head(image, affine):
+    """Return the first slice within 170 mm of the top of the head."""
+    head = image > 0.1 * np.percentile(image, 99)
+    top = np.flatnonzero(head.mean(axis=(0, 1)) > 0.01).max(initial=0)
+    return max(0, top + 1 - round(HEAD_MM / np.linalg.norm(affine[:3, 2])))
 
 
 def _bet(image, affine):

@@ -61,6 +61,22 @@ def test_bet_gets_the_image_in_millimetres_and_prints_nothing(monkeypatch, capsy
     assert capsys.readouterr().out == ""
 
 
+def test_the_tools_do_not_see_the_neck(monkeypatch):
+    seen = []
+
+    def median_otsu(image, **options):
+        seen.append(image.shape)
+        return image, image > 0
+
+    monkeypatch.setattr("dipy.segment.mask.median_otsu", median_otsu)
+    image = np.zeros((8, 8, 60), "float32")
+    image[2:6, 2:6, :50] = 1
+    found = stripping.brain_mask(image, np.diag([5.0, 5, 5, 1]), "median_otsu")
+    assert seen == [(8, 8, 60 - 16)]
+    assert not found[..., :16].any()
+    assert found[3, 3, 16:50].all()
+
+
 def test_a_missing_tool_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "brainextractor", None)
     with pytest.raises(ImportError, match="requirements/stripping.txt"):

@@ -24,7 +24,9 @@ def main():
     """Draw a line a scan, and the means."""
     rows = pandas.read_csv(TABLE)
     rows = rows[rows["source"] == "ixi"]
-    figure, axes = pyplot.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    figure, axes = pyplot.subplots(
+        1, 2, figsize=(8, 3), sharey=True, layout="constrained"
+    )
     for ax, (level, title) in zip(axes, TITLES.items(), strict=True):
         some = rows[rows["level"] == level].pivot_table(
             index="scan", columns=["trained", "tested"], values="dice"
