@@ -44,8 +44,9 @@
 
 # %% [markdown]
 # ## Settings
-# `steps` are those of the training at 2 mm, `short_steps` those of four small trials at
-# 4 mm. The stored affine network of notebook 03 does the first part of the work.
+# `trial` are the steps of four short trainings at 4 mm; `coarse` and `steps` those of
+# the long one, at 4 mm and then at 2 mm. The stored affine network of notebook 03 does
+# the first part of the work.
 
 # %% tags=["bootstrap"]
 # Find the repository. On Google Colab: fetch it, and install what is missing.
@@ -74,7 +75,6 @@ from helpers import (
     plots,
     profile,
     refinement,
-    register,
     scorecard,
     training,
     transforms,
@@ -84,8 +84,10 @@ from helpers.data import cohort
 
 SEED = 0
 settings = profile.choose(
-    quick={"steps": 400, "short_steps": 60, "refined": 4, "dipy": 2, "held_back": 4},
-    full={"steps": 6000, "short_steps": 600, "refined": 25, "dipy": 5, "held_back": 12},
+    quick={"coarse": 600, "steps": 160, "trial": 24, "held_back": 4}
+    | {"refined": 3, "dipy": 2},
+    full={"coarse": 6000, "steps": 6000, "trial": 600, "held_back": 12}
+    | {"refined": 25, "dipy": 5},
 )
 settings
 
@@ -135,12 +137,15 @@ def affine_of(split, steps=0):
     return np.concatenate(done)
 
 
+# %%
 affine_network = networks.load("affine_t1")
 train_affines, test_affines = affine_of(scans.train), affine_of(scans.test, steps=20)
 
 # %% [markdown]
 # A field needs no voxels where there is no brain. The network works on a box of 80 × 96
-# × 80 voxels around the fixed one: half of the grid, half of the time.
+# × 80 voxels around the fixed one: half of the grid, half of the time. One function
+# reads every scan: through a displacement in the box, zero for now, and the affine
+# behind it.
 
 # %%
 SIZE = (80, 96, 80)
@@ -149,13 +154,20 @@ low = np.round(middle - np.array(SIZE) / 2).astype(int)
 low = np.clip(low, 0, np.array(scans.shape) - SIZE)
 box = tuple(slice(start, start + side) for start, side in zip(low, SIZE, strict=True))
 boxed = (slice(None), *box)
+nothing = np.zeros((1, *SIZE, 3), "float32")
+
+
+def whole(displacement, affine):
+    """Return one displacement on the whole grid: the box's first, then the affine."""
+    edges = [(s.start, n - s.stop) for s, n in zip(box, scans.shape, strict=True)]
+    field = ops.pad(displacement, [(0, 0), *edges, (0, 0)])
+    return transforms.compose_affine(affine, field)
 
 
 @backend.compiled
-def align(image, affine):
-    """Move an image by its affine, and cut the box out."""
-    field = transforms.affine_displacement(affine, image.shape[1:-1])
-    return transforms.warp(image, field)[boxed]
+def fetch(image, displacement, affine):
+    """Read a scan once through displacement and affine."""
+    return transforms.warp(image, whole(displacement, affine))
 
 
 # %%
@@ -163,7 +175,8 @@ def aligned(split, affine):
     """Return all scans of a split, aligned, in the box, in 8 bits."""
     kept = np.empty((len(split), *SIZE, 1), "uint8")
     for i, one in enumerate(affine):
-        kept[i] = np.rint(np.asarray(align(split.images(i), one[None]))[0] * 255)
+        moved = np.asarray(fetch(split.images(i), nothing, one[None]))
+        kept[i] = np.rint(moved[boxed][0] * 255)
     return kept
 
 
@@ -186,7 +199,6 @@ plots.planes(
     alt="The fixed brain, a test brain after its affine, and the mean of all of them",
 )
 
-
 # %% [markdown]
 # Outlines agree, the inside does not: look at the ventricles, and at the cortex of the
 # mean. What is left is the work of this notebook.
@@ -196,30 +208,8 @@ plots.planes(
 # value would be interpolated twice, and each time is a small blur. Transforms are cheap
 # to chain, images are not: so we chain the transforms, and read the scan once. The
 # field comes first, since it lives on the fixed grid; the affine then carries the
-# displaced point into the moving scan.
-
-
-# %%
-def whole(displacement, affine):
-    """Return one displacement on the whole grid: the box's first, then the affine."""
-    edges = [(s.start, n - s.stop) for s, n in zip(box, scans.shape, strict=True)]
-    field = ops.pad(displacement, [(0, 0), *edges, (0, 0)])
-    return transforms.compose_affine(affine, field)
-
-
-@backend.compiled
-def fetch(image, displacement, affine):
-    """Read a scan once through field and affine."""
-    return transforms.warp(image, whole(displacement, affine))
-
-
-@backend.compiled
-def fetch_labels(labels, displacement, affine):
-    """Read a label map once, nearest neighbour."""
-    return transforms.warp(labels, whole(displacement, affine), mode="nearest")
-
-
-# %% [markdown]
+# displaced point into the moving scan. That is what `whole` does above.
+#
 # A field of half a voxel everywhere, the worst case, shows what the second time costs.
 # The sharpness below is the mean squared difference between neighbours. How much of it
 # will be gone?
@@ -249,6 +239,12 @@ plots.table(("", "sharpness"), zip(names, [f"{s:.5f}" for s in sharpness], stric
 
 
 # %%
+@backend.compiled
+def fetch_labels(labels, displacement, affine):
+    """Read a label map once, nearest neighbour."""
+    return transforms.warp(labels, whole(displacement, affine), mode="nearest")
+
+
 def judge(split, index, displacement, affine):
     """Return Dice, brain Dice and the percent of folded voxels of one scan."""
     labels = split.labels(index)[0]
@@ -267,7 +263,6 @@ def collect(rows):
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 
-nothing = np.zeros((1, *SIZE, 3), "float32")
 results = {
     "affine": collect(
         [judge(scans.test, i, nothing, test_affines[i]) for i in range(len(test))]
@@ -411,8 +406,8 @@ for name, (objective, build, widths, squarings) in trials.items():
     keras.utils.set_random_seed(SEED)
     network = build(SMALL, encoder, widths, squarings)
     model, begin = networks.registration(network), time.perf_counter()
-    training.fit(model, pairs, objective, settings.short_steps, progress=False)
-    taken = (time.perf_counter() - begin) / settings.short_steps
+    training.fit(model, pairs, objective, settings.trial, progress=False)
+    taken = (time.perf_counter() - begin) / settings.trial
     scores = []
     for i in held_ids:
         out = network.predict_on_batch([small_train[i : i + 1], small_fixed])
@@ -427,12 +422,30 @@ plots.table(("4 mm, short training", "Dice", "folded %", "ms a step"), rows)
 
 # %% [markdown]
 # So few steps move little, and what hardly moves cannot fold. The table says who learns
-# fastest, not who ends best: two looks do, since the first one works on an eighth of
-# the voxels and leaves the second a smaller task. They are trained for longer now.
+# fastest, not who ends best. Of the two fields that *cannot* fold, two looks do: the
+# first one works on an eighth of the voxels and leaves the second a smaller task. They
+# are trained for longer now.
 #
-# ## Training at 2 mm
-# The real thing: two looks, 2 mm, one pair a step, all scans to the one fixed head, as
-# in the original work. Adam, a rate that falls to zero along a cosine.
+# ## Training, coarse to fine
+# The real thing: two looks, one pair a step, all scans to the one fixed head, as in the
+# original work. A step at 4 mm costs a third of one at 2 mm, so the first look learns
+# alone, on the shrunk scans, and hands its weights over. Three squarings are enough to
+# learn by; what was learned is judged with five. Adam, a rate that falls to zero along
+# a cosine.
+
+# %%
+keras.utils.set_random_seed(SEED)
+begin = time.perf_counter()
+first_look = networks.dense_network(SMALL, encoder, decoder, squarings=3)
+model = networks.registration(first_look)
+training.fit(model, pairs, loss, settings.coarse, learning_rate=0.002)
+network = networks.dense_cascade(SIZE, squarings=3)
+for part, place in (("unet", "coarse"), ("velocity", "coarse_velocity")):
+    network.get_layer(place).set_weights(first_look.get_layer(part).get_weights())
+
+# %% [markdown]
+# Then both looks together, at 2 mm. The second one begins near zero, so the network
+# begins with what the first one knows.
 
 # %%
 snapshots = [unit(test[0, ..., 0])]
@@ -444,11 +457,10 @@ def keep(epoch, model):
     snapshots.append(np.asarray(moved)[0, ..., 0])
 
 
-keras.utils.set_random_seed(SEED)
-network = networks.dense_cascade(SIZE)
-begin = time.perf_counter()
+model = networks.registration(network)
+keep(0, model)
 history = training.fit(
-    networks.registration(network),
+    model,
     functools.partial(pairs, images=train, goal=fixed),
     loss,
     settings.steps,
@@ -464,6 +476,7 @@ plots.loss_curve(history, x="step", size=(5.6, 2.4))
 # %%
 widgets.epochs(
     snapshots,
+    ["affine", "4 mm", *(f"2 mm, {part}/8" for part in range(1, 9))],
     voxel_mm=scans.voxel_mm,
     title="One test head while the network learns",
     description="The ventricles and the cortex move, the outline hardly.",
@@ -646,7 +659,7 @@ results["learned + refinement"] = score_all(refined, refined_seconds)
 # ## Any pair: the stored model
 # The network above knows one fixed head. `dense_t1` was trained with the same loss for
 # longer and on any pair (`models/train_dense.py`; the card beside it says how good it
-# is, and what it is not for). `register.dense` takes two scans on their own grids.
+# is, and what it is not for).
 
 # %%
 stored = networks.load("dense_t1")
@@ -656,23 +669,25 @@ stored_velocities, stored_seconds = zip(*found, strict=True)
 results["stored model"] = score_all(stored_velocities, stored_seconds)
 
 # %%
-pair = [(scans.test.images(i)[0, ..., 0], scans.affine) for i in (0, 1)]
-matrix = register.affine(*pair, affine_network, steps=20)
-found = register.dense(*pair, stored, matrix)
-world = np.moveaxis(np.indices(scans.shape), 0, -1) * scans.voxel_mm
-world = world + scans.affine[:3, 3]
+moving, goal = unit(test[:1]), unit(test[1:2])
+between = integrate(stored.predict_on_batch([moving, goal])["velocity"])
+goal_labels = fetch_labels(scans.test.labels(1)[..., None], nothing, test_affines[1:2])
 rows = []
-for name, points in (
-    ("affine", world @ matrix[:3, :3].T + matrix[:3, 3]),
-    ("affine and field", found.points(world)),
-):
-    voxels = np.moveaxis((points - scans.affine[:3, 3]) / scans.voxel_mm, -1, 0)
-    moved = ndimage.map_coordinates(scans.test.labels(0)[0], voxels, order=0)
-    dice = metrics.mean_dice(scans.test.labels(1)[0], moved)
+for name, field in (("affine", nothing), ("affine and field", np.asarray(between))):
+    labels = scans.test.labels(0)[..., None]
+    moved = np.asarray(fetch_labels(labels, field, test_affines[:1]))
+    dice = metrics.mean_dice(np.asarray(goal_labels), moved)
     rows.append((name, f"{dice:.3f}"))
 plots.table(("test scan 0 to test scan 1", "Dice"), rows)
 
 # %% [markdown]
+# For two scans on their own grids, `register` does all of this, refinement included:
+#
+# ```python
+# matrix = register.affine(moving, fixed, networks.load("affine_t1"), steps=20)
+# found = register.dense(moving, fixed, networks.load("dense_t1"), matrix, steps=30)
+# ```
+#
 # ## The classical method, live
 # SyN in DIPY, with the correlation in windows of seven voxels as its metric, on the
 # same images after the same affine.
