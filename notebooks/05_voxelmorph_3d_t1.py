@@ -157,6 +157,7 @@ boxed = (slice(None), *box)
 nothing = np.zeros((1, *SIZE, 3), "float32")
 
 
+# %%
 def whole(displacement, affine):
     """Return one displacement on the whole grid: the box's first, then the affine."""
     edges = [(s.start, n - s.stop) for s, n in zip(box, scans.shape, strict=True)]
@@ -185,6 +186,7 @@ def unit(images):
     return images.astype("float32") / 255
 
 
+# %%
 train, test = aligned(scans.train, train_affines), aligned(scans.test, test_affines)
 held_ids = range(len(train) - settings.held_back, len(train))
 fixed = scans.fixed.images(0)[boxed]
@@ -258,6 +260,7 @@ def judge(split, index, displacement, affine):
     }
 
 
+# %%
 def collect(rows):
     """Turn a list of dicts into a dict of arrays."""
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
