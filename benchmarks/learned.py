@@ -10,7 +10,7 @@ import os
 
 from benchmarks import measure, scans, score
 
-AFFINE_STEPS = 20
+AFFINE_STEPS = 12
 DENSE_STEPS = 30
 
 

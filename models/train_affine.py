@@ -4,6 +4,10 @@ Any scan of the training split is registered to any other, at 4 mm. In half of t
 batches the heads keep their skulls; the similarity is taken inside the fixed brain,
 widened by 8 mm. The moving scan is turned by up to 60° and shifted by up to 20 mm.
 Twelve training scans are kept aside to measure; the test split is not looked at.
+
+Two parts: `--steps` on the global NCC, which carries far, then `--tune` on the local
+NCC, which ends closer, where a third of the batches go to the cohort's fixed scan.
+`--steps 0` skips the first part and goes on from the stored network.
 """
 
 import argparse
@@ -14,7 +18,15 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from helpers import backend  # noqa: E402, I001  (starts Keras quietly)
-from helpers import augmentation, losses, metrics, networks, training, transforms  # noqa: E402
+from helpers import (
+    augmentation,
+    losses,
+    metrics,
+    networks,
+    refinement,
+    training,
+    transforms,
+)  # noqa: E402
 from helpers.data import cohort  # noqa: E402
 
 import keras  # noqa: E402
@@ -33,13 +45,19 @@ OPTIONS = {
 }
 
 
-def make_pairs(heads, masks):
-    """Return the function from a step to its batch of augmented pairs."""
+def make_pairs(heads, masks, seed, to_last=0.0):
+    """Return the function from a step to its batch of augmented pairs.
+
+    In a part `to_last` of the batches, the fixed scan is the last one, as it is; else
+    the last one takes no part.
+    """
 
     def pairs(step):
-        rng = np.random.default_rng([SEED, step])
+        rng = np.random.default_rng([*seed, step])
         with_skull = rng.random() < 0.5
-        chosen = rng.choice(len(heads), 2 * BATCH, replace=False)
+        chosen = rng.choice(len(heads) - 1, 2 * BATCH, replace=False)
+        last = to_last > 0 and rng.random() < to_last
+        chosen[BATCH:] = -1 if last else chosen[BATCH:]
         images = heads[chosen].astype("float32") / 255
         mask = masks[chosen].astype("float32")
         images = images if with_skull else images * mask
@@ -47,7 +65,7 @@ def make_pairs(heads, masks):
         moving = augmentation.random_affines(rng, BATCH, 3, far, (0, 0.15), 0.05)
         fixed = augmentation.random_affines(rng, BATCH, 3, (0, 15), (0, 0.1), 0.05)
         both = np.concatenate([images[BATCH:], mask[BATCH:]], axis=-1)
-        both = np.asarray(augmentation.apply(both, fixed))
+        both = both if last else np.asarray(augmentation.apply(both, fixed))
         return {
             "moving": np.asarray(augmentation.apply(images[:BATCH], moving)),
             "fixed": both[..., :1],
@@ -57,10 +75,10 @@ def make_pairs(heads, masks):
     return pairs
 
 
-def loss(batch, outputs):
-    """Return 1 - NCC near the brain after the last pass, and a part of each other's."""
+def loss(batch, outputs, last=losses.ncc_loss):
+    """Return `last` near the brain after the last pass; 1 - NCC after the others."""
     near = ops.max_pool(batch["mask"], 5, 1, padding="same")
-    total = losses.ncc_loss(batch["fixed"], outputs["moved"], near)
+    total = last(batch["fixed"], outputs["moved"], weights=near)
     small = {key: ops.average_pool(image, 4, 4) for key, image in batch.items()}
     shape = tuple(small["fixed"].shape[1:-1])
     for number in range(1, outputs["passes"].shape[1] - 1):
@@ -76,43 +94,66 @@ def loss(batch, outputs):
 def main():
     """Train, store and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=2640)
+    parser.add_argument("--tune", type=int, default=3600)
     parser.add_argument("--checkpoint", type=pathlib.Path, default=None)
     options = parser.parse_args()
     keras.utils.set_random_seed(SEED)
-    scans = cohort.load(voxel_mm=4.0, skull=True)
-    heads = np.stack([np.rint(scans.train.images(i)[0] * 255) for i in range(125)])
-    heads, masks = heads.astype("uint8"), scans.train.masks()[..., None]
+    scans = cohort.load(voxel_mm=4.0, skull=True, progress=False)
+    used = slice(0, 125 - KEPT_ASIDE)
+    heads = [scans.train.images(used), scans.fixed.images(0)]
+    heads = np.rint(np.concatenate(heads) * 255).astype("uint8")
+    masks = [scans.train.masks(used), scans.fixed.masks(0)]
+    masks = np.concatenate(masks)[..., None]
     built = {"shape": list(scans.shape), **OPTIONS}
-    network = networks.registration(networks.affine_cascade(**built))
+    network = networks.affine_cascade(**built) if options.steps else networks.load(NAME)
+    print(f"device: {backend.device_name()}; source: {scans.source}; seed {SEED}")
+    tuning = {"pairs": make_pairs(heads, masks, [SEED, 1], 1 / 3), "loss": local_loss}
+    for name, steps, setup in (
+        ("global", options.steps, {"pairs": make_pairs(heads, masks, [SEED])}),
+        ("local", options.tune, tuning | {"learning_rate": 5e-4}),
+    ):
+        if steps:
+            folder = options.checkpoint and options.checkpoint / name
+            train(network, name, {"loss": loss, "steps": steps} | setup, folder)
+    networks.store(network, NAME, "affine_cascade", built)
+    measure(scans)
+
+
+def local_loss(batch, outputs):
+    """Return the same with 1 - local NCC in windows of 20 mm after the last pass."""
+    return loss(batch, outputs, refinement.lncc5)
+
+
+def train(network, name, setup, checkpoint):
+    """Train one part, and print what it took and how the loss went."""
     started = time.monotonic()
     history = training.fit(
-        network,
-        make_pairs(heads[:-KEPT_ASIDE], masks[:-KEPT_ASIDE]),
-        loss,
-        steps=options.steps,
+        networks.registration(network),
         epochs=12,
-        checkpoint=options.checkpoint,
+        checkpoint=checkpoint,
+        progress=False,
+        on_epoch=lambda epoch, _: print(f"part {epoch} of 12", flush=True),
+        **setup,
     )["loss"]
     minutes = (time.monotonic() - started) / 60
-    networks.store(network.get_layer("affine_cascade"), NAME, "affine_cascade", built)
-    print(f"seed {SEED}, {options.steps} steps of {BATCH} pairs, {minutes:.1f} minutes")
-    print(f"device: {backend.device_name()}; source: {scans.source}")
+    steps = setup["steps"]
+    print(f"{name} NCC: {steps} steps of {BATCH} pairs, {minutes:.1f} minutes")
     for part in np.array_split(history, 12):
         print(f"mean loss {part.mean():.4f}")
-    measure(scans, heads[-KEPT_ASIDE:], masks[-KEPT_ASIDE:])
 
 
-def measure(scans, heads, masks):
-    """Print the NCC and Dice of the scans kept aside after every pass."""
+def measure(scans):
+    """Print the Dice of the scans kept aside after every pass."""
     network = networks.load(NAME)
-    labels = scans.train.labels(slice(-KEPT_ASIDE, None))
+    kept = slice(-KEPT_ASIDE, None)
+    heads = scans.train.images(kept)
+    masks, labels = scans.train.masks(kept)[..., None], scans.train.labels(kept)
     target, target_labels = scans.fixed.images(0), scans.fixed.labels(0)[0]
     for title, moving, fixed in (
         ("stripped", heads * masks, target * scans.fixed.masks(0)[..., None]),
         ("with skull", heads, target),
     ):
-        moving = moving.astype("float32") / 255
         found = network.predict(
             [moving, np.repeat(fixed, len(moving), 0)], verbose=0, batch_size=4
         )

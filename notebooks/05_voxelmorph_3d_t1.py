@@ -110,8 +110,7 @@ fixed_mask, fixed_labels = scans.fixed.masks(0)[0], scans.fixed.labels(0)[0]
 # ## Start from twelve numbers
 # VoxelMorph expects scans that are aligned affinely: a field that has to carry a whole
 # head over two centimetres has nothing left for the folds. The stored network of
-# notebook 03 gives the twelve numbers, at 4 mm; the test scans get twenty steps of
-# refinement on top.
+# notebook 03 gives the twelve numbers, at 4 mm, in one pass.
 
 
 # %%
@@ -122,24 +121,16 @@ def shrink(images, factor=2):
     return np.asarray(images).reshape(batch, *sides, channels).mean(axis=(2, 4, 6))
 
 
-def affine_of(split, steps=0):
+def affine_of(split):
     """Return the affine of every scan of a split to the fixed one."""
     small = np.concatenate([shrink(split.images(i)) for i in range(len(split))])
     goal = np.broadcast_to(shrink(scans.fixed.images(0)), small.shape)
-    found = affine_network.predict([small, goal], batch_size=5, verbose=0)["transform"]
-    if not steps:
-        return found
-    parts = [slice(i, i + 5) for i in range(0, len(small), 5)]
-    done = [
-        refinement.affine(small[p], goal[p], found[p], steps=steps, learning_rate=0.01)
-        for p in parts
-    ]
-    return np.concatenate(done)
+    return affine_network.predict([small, goal], batch_size=5, verbose=0)["transform"]
 
 
 # %%
 affine_network = networks.load("affine_t1")
-train_affines, test_affines = affine_of(scans.train), affine_of(scans.test, steps=20)
+train_affines, test_affines = affine_of(scans.train), affine_of(scans.test)
 
 # %% [markdown]
 # A field needs no voxels where there is no brain. The network works on a box of 80 × 96
@@ -687,7 +678,7 @@ plots.table(("test scan 0 to test scan 1", "Dice"), rows)
 # For two scans on their own grids, `register` does all of this, refinement included:
 #
 # ```python
-# matrix = register.affine(moving, fixed, networks.load("affine_t1"), steps=20)
+# matrix = register.affine(moving, fixed, networks.load("affine_t1"), steps=12)
 # found = register.dense(moving, fixed, networks.load("dense_t1"), matrix, steps=30)
 # ```
 #

@@ -24,7 +24,7 @@ def main():
     for index in range(len(scans.test)):
         moving = scans.test.images(index)[0, ..., 0]
         pair = (moving, scans.affine), (fixed, scans.affine)
-        matrix = register.affine(*pair, affine_network, steps=20)
+        matrix = register.affine(*pair, affine_network, steps=12)
         found = register.dense(*pair, dense_network, matrix)
         linear = nibabel.affines.apply_affine(matrix, world)
         for mean, points in zip(means, (linear, found.points(world)), strict=True):
