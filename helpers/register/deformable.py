@@ -96,10 +96,10 @@ def _integrate(factor):
         displacement = transforms.integrate_velocity(velocity, SQUARINGS)
         return transforms.resize_displacement(displacement, factor)
 
-    return backend.compiled(integrate)
+    return backend.traced(integrate)
 
 
-@backend.compiled
+@backend.traced
 def _polish(displacement, inverse):
     for _ in range(POLISHING):
         inverse = -transforms.warp(displacement, inverse, fill="edge")
