@@ -480,8 +480,8 @@ costs(dense_scores)
 # it, but a small fraction of what it costs the affine. Once the brains lie on each
 # other, a local window in the brain sees brain, whatever the scalp does. So it was not
 # the dense network that could not live with the skull: what fails is to bring two heads
-# together in the first place. (After so short a training the dense part adds little to
-# the affine in any of the four cells.)
+# together in the first place. (After so short a training the dense part adds to the
+# affine where brains are trained and tested, and in none of the other cells.)
 #
 # ## What the displacement is spent on
 # How far does the network move the brain, and how far the rest of the head?
