@@ -84,7 +84,7 @@ from helpers.data import cohort
 
 SEED = 0
 settings = profile.choose(
-    quick={"coarse": 540, "steps": 104, "trial": 32, "held_back": 4}
+    quick={"coarse": 600, "steps": 104, "trial": 32, "held_back": 4}
     | {"refined": 2, "dipy": 2},
     full={"coarse": 6000, "steps": 6000, "trial": 600, "held_back": 12}
     | {"refined": 25, "dipy": 5},
