@@ -6,8 +6,9 @@ hard; the training takes the mean.
 
 import functools
 
-import numpy as np
 from keras import ops
+
+from helpers import local_ncc
 
 _TINY_VARIANCE = 1e-10
 
@@ -104,53 +105,13 @@ def lncc_loss(fixed, moved, window=9, squared=False, weights=None):
         2019.
     """
     fixed, moved, axes = _same_shape(fixed, moved)
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window must be odd and positive. Received: {window}")
-    ncc = _local_ncc(fixed, moved, int(window))
+    ncc = local_ncc.ncc_map(fixed, moved, window)
     ncc = ops.square(ncc) if squared else ncc
     if weights is None:
         return 1 - ops.mean(ncc, axis=axes)
     weights = ops.cast(weights, ncc.dtype)
     total = ops.maximum(ops.sum(weights, axis=axes), 1e-6)
     return 1 - ops.sum(ncc * weights, axis=axes) / total
-
-
-def _local_ncc(fixed, moved, window):
-    """Return the map of local NCC; a box mean is one matrix product an axis."""
-    means = [_window_means(size, window) for size in fixed.shape[1:-1]]
-
-    def box(image):
-        shape = tuple(image.shape[1:])
-        for axis, matrix in enumerate(means):
-            after = int(np.prod(shape[axis + 1 :]))
-            if after == 1:
-                image = ops.matmul(ops.reshape(image, (-1, shape[axis])), matrix.T)
-            else:
-                rows = ops.reshape(image, (-1, shape[axis], after))
-                image = ops.matmul(matrix, rows)
-        return ops.reshape(image, (-1, *shape))
-
-    fixed, moved = (_centre(image) for image in (fixed, moved))
-    mean_fixed, mean_moved = box(fixed), box(moved)
-    cross = box(fixed * moved) - mean_fixed * mean_moved
-    variances = [
-        ops.relu(box(ops.square(image)) - ops.square(mean)) + 1e-5
-        for image, mean in ((fixed, mean_fixed), (moved, mean_moved))
-    ]
-    return cross * ops.rsqrt(variances[0]) * ops.rsqrt(variances[1])
-
-
-def _centre(image):
-    """Subtract the overall mean, which spares float32 a cancellation."""
-    axes = tuple(range(1, len(image.shape)))
-    return image - ops.mean(image, axis=axes, keepdims=True)
-
-
-def _window_means(size, window):
-    """Return the banded matrix that averages over the window, cut at the border."""
-    index = np.arange(size)
-    inside = np.abs(index[:, None] - index) <= window // 2
-    return (inside / inside.sum(axis=1, keepdims=True)).astype("float32")
 
 
 def dice_loss(fixed, moved):

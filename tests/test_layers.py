@@ -28,6 +28,7 @@ def layers_and_inputs(ndim):
         (layers.AffineFromParameters(ndim, "affine", "direct"), [parameters]),
         (layers.VelocityIntegration(3), [field]),
         (layers.ResizeDisplacement(2), [field]),
+        (layers.LocalNCCForce(3), [image[..., :1], image[..., 1:]]),
     ]
 
 

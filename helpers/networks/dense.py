@@ -9,7 +9,7 @@ ENCODER = (16, 32, 32, 32)
 DECODER = ((32,), (32,), (32,), (32, 32), (16, 16))
 
 
-def unet(shape, encoder=ENCODER, decoder=DECODER, name="unet"):
+def unet(shape, encoder=ENCODER, decoder=DECODER, force=0, name="unet"):
     """Build a U-Net that sees both images and gives features for every voxel.
 
     Going down, each convolution halves the grid. Going up, each tuple of `decoder`
@@ -22,6 +22,8 @@ def unet(shape, encoder=ENCODER, decoder=DECODER, name="unet"):
             `2 ** len(encoder)`.
         encoder: Channels of each convolution of stride 2.
         decoder: For every grid, the channels of its convolutions.
+        force: Window in voxels of the local NCC whose force the network sees beside
+            the images, see `local_ncc.force`; 0 for the images alone.
         name: Name of the model.
 
     Returns:
@@ -46,7 +48,8 @@ def unet(shape, encoder=ENCODER, decoder=DECODER, name="unet"):
             f"Received: {decoder}"
         )
     images = parts.inputs(shape)
-    features = keras.layers.Concatenate()(images)
+    shown = [*images, layers.LocalNCCForce(force)(*images)] if force else images
+    features = keras.layers.Concatenate()(shown)
     seen = [features]
     for width in encoder:
         features = parts.convolution(features, width, strides=2)
@@ -68,7 +71,7 @@ def _upsample(features):
 
 
 def dense_network(
-    shape, encoder=ENCODER, decoder=DECODER, squarings=7, name="dense_network"
+    shape, encoder=ENCODER, decoder=DECODER, squarings=7, force=0, name="dense_network"
 ):
     """Build a U-Net that gives a displacement for every voxel.
 
@@ -84,6 +87,7 @@ def dense_network(
         encoder: See `unet`.
         decoder: See `unet`; one grid less gives the field at half the resolution.
         squarings: Of `transforms.integrate_velocity`.
+        force: See `unet`.
         name: Name of the model.
 
     Returns:
@@ -99,7 +103,7 @@ def dense_network(
         `04_deformable_2d_mnist` and `05_voxelmorph_3d_t1` train it.
     """
     images = parts.inputs(shape)
-    features = unet(shape, encoder, decoder)(images)
+    features = unet(shape, encoder, decoder, force)(images)
     velocity = _velocity(features, len(shape))
     displacement = layers.VelocityIntegration(squarings)(velocity)
     factor = 2 ** (len(encoder) + 1 - len(decoder))
@@ -109,7 +113,7 @@ def dense_network(
 
 
 def dense_cascade(
-    shape, encoder=ENCODER, decoder=DECODER, squarings=5, name="dense_cascade"
+    shape, encoder=ENCODER, decoder=DECODER, squarings=5, force=0, name="dense_cascade"
 ):
     """Build a network that looks twice, coarse to fine, for one velocity.
 
@@ -124,6 +128,7 @@ def dense_cascade(
         encoder: See `unet`.
         decoder: See `unet`, one grid more than `encoder` has widths.
         squarings: Of `transforms.integrate_velocity`.
+        force: See `unet`.
         name: Name of the model.
 
     Returns:
@@ -139,12 +144,12 @@ def dense_cascade(
     images = parts.inputs(shape)
     small = [parts.shrink(image, 2) for image in images]
     half = tuple(size // 2 for size in shape)
-    coarse = unet(half, encoder[:-1], decoder[1:], name="coarse")(small)
+    coarse = unet(half, encoder[:-1], decoder[1:], force, "coarse")(small)
     velocity = _velocity(coarse, len(shape), "coarse_velocity")
     displacement = layers.VelocityIntegration(squarings)(velocity)
     displacement = layers.ResizeDisplacement(2)(displacement)
     moved = layers.SpatialTransformer()(images[0], displacement)
-    fine = unet(shape, encoder, decoder[:-1], name="fine")([moved, images[1]])
+    fine = unet(shape, encoder, decoder[:-1], force, "fine")([moved, images[1]])
     velocity = velocity + _velocity(fine, len(shape))
     displacement = layers.VelocityIntegration(squarings)(velocity)
     displacement = layers.ResizeDisplacement(2)(displacement)
