@@ -348,6 +348,7 @@ def in_plane(field):
     return np.stack([-forward, sideways], axis=-1)
 
 
+# %%
 force = local_ncc.force(fixed, unit(test[:1]), window=5)
 part = (slice(28, 68), slice(20, 60))
 picture = plots.figure(
