@@ -367,12 +367,13 @@ axes[0].quiver(right, down, color="tab:orange", **options)
 picture
 
 # %% [markdown]
-# Each arrow starts at a voxel of the fixed head and points to where the moving one
-# should be read instead: from the fixed ventricles inwards, to the smaller ones of the
-# moving head. (Arrows are cut at two voxels.) Elsewhere it is a nervous compass:
-# neighbours disagree, because each sees only its own window. And it holds at the start
-# only, for a small step. Plain descent, further down, takes many such steps; a network
-# can learn to make one large one.
+# (An axial slice around the ventricles, anterior up, left on the left; arrows are cut
+# at two voxels.) Each arrow starts at a voxel of the fixed head and points to where the
+# moving one should be read instead: from the fixed ventricles inwards, to the smaller
+# ones of the moving head. Elsewhere it is a nervous compass: neighbours disagree,
+# because each sees only its own window. And it holds at the start only, for a small
+# step. Plain descent, further down, takes many such steps; a network can learn to make
+# one large one.
 #
 # ## The network
 # A U-Net looks at both images, on the way down ever coarser, on the way up ever finer,
@@ -695,8 +696,8 @@ results["learned + refinement"] = score_all(refined, refined_seconds)
 # %% [markdown]
 # ## Any pair: the stored model
 # The network above knows one fixed head. `dense_t1` was trained with the same loss for
-# longer and on any pair (`models/train_dense.py`; the card beside it says how good it
-# is, and what it is not for).
+# longer, without the force, and on any pair (`models/train_dense.py`; the card beside
+# it says how good it is, and what it is not for).
 
 # %%
 stored = networks.load("dense_t1")
@@ -822,10 +823,11 @@ for name, field in fields.items():
 plots.table(("test scan 0", "local NCC", "Dice", "folded %"), rows)
 
 # %% [markdown]
-# Both descents make the picture fit far better than one pass of the network. Only one
-# of them makes the anatomy fit as well: without smoothness, voxels are borrowed where a
-# fitting gray is at hand, and space folds. A similarity that has been optimised is no
-# longer a measure. Look at labels, landmarks, folds; at what the descent did not see.
+# Both descents make the picture fit better than one pass of the network, the free one
+# by far. Only the other one makes the anatomy fit as well: without smoothness, voxels
+# are borrowed where a fitting gray is at hand, and space folds. A similarity that has
+# been optimised is no longer a measure. Look at labels, landmarks, folds; at what the
+# descent did not see.
 #
 # ## The notebook checks its claims
 
