@@ -892,7 +892,9 @@ curve = pd.read_csv(path) if path.exists() else pd.DataFrame({"method": []})
 picture = plots.figure(5.6, 3.0, "Success against the added turn and shift")
 ax = picture.subplots()
 for number, (name, line) in enumerate(curve.groupby("method")):
-    label = f"{name.replace('_', ' ')}, {line['pairs'].min()} pairs"
+    least, most = line["pairs"].min(), line["pairs"].max()
+    count = f"{least}" if least == most else f"{least} to {most}"
+    label = f"{name.replace('_', ' ')}, {count} pairs"
     places = line["degrees"], line["success_percent"]
     ax.plot(*places, "o-", label=label, linewidth=5 / 1.6**number, ms=11 - 2.5 * number)
 if len(curve):
