@@ -56,7 +56,7 @@ lab: $(READY)
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -q tests/test_notebooks.py
+	$(PY) -m pytest -q tests/tools/test_notebooks.py
 
 format: $(READY)
 	$(PY) -m ruff check --fix .

@@ -63,7 +63,7 @@ def _affine(moving, fixed, steps):
 
 
 def _find_affine(moving, fixed, steps):
-    from helpers import register
+    from registration import register
 
     return register.affine(
         (moving.image, moving.affine),
@@ -75,7 +75,7 @@ def _find_affine(moving, fixed, steps):
 
 
 def _dense(moving, fixed, steps):
-    from helpers import register
+    from registration import register
 
     matrix = _find_affine(moving, fixed, AFFINE_STEPS if steps else 0)
     found = register.dense(
@@ -102,6 +102,5 @@ def _mask(fixed):
 
 @functools.cache
 def _network(name):
-    from helpers import networks
 
-    return networks.load(name)
+    return models.load(name)

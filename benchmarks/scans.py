@@ -117,7 +117,7 @@ def cohort_scan(participant, keep_skull=False):
     image = cohort_folder() / "Nifti" / "T1" / f"{participant}_T1.nii.gz"
     labels = cohort_folder() / "DLMUSE" / f"{participant}_T1_DLMUSE.nii.gz"
     if not (image.exists() and labels.exists()):
-        from helpers.data import ixi
+        from registration.scans.sources import ixi
 
         ixi.fetch([record for record in ixi.subjects() if record.id == participant])
     return read(image, labels, keep_skull, participant)

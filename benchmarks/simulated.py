@@ -48,7 +48,9 @@ def _version():
 
 
 def _make(name, keep_skull):
-    from helpers.data import records, simulate, subjects
+    from registration.scans import subjects
+    from registration.scans.sources import records
+    from registration.scans.sources.simulated import subject as simulate
 
     record = records.Record(name, "test", None)
     grid = simulate.grid(VOXEL_MM)

@@ -21,7 +21,8 @@ from benchmarks import skull_scans, skull_why  # noqa: E402
 import numpy as np  # noqa: E402
 from keras import ops  # noqa: E402
 
-from helpers import stripping, transforms  # noqa: E402
+from registration import masks  # noqa: E402
+from helpers import transforms  # noqa: E402
 
 PARTS = ("networks", "why", "tools", "masks")
 SOURCES = ("ixi", "simulated")
@@ -41,16 +42,14 @@ def main(argv=None):
     add("--sources", help=f"some of {','.join(SOURCES)}; both if left out")
     add("--affine-steps", type=int, default=skull_networks.STEPS["affine"])
     add("--dense-steps", type=int, default=skull_networks.STEPS["dense"])
-    add("--methods", help=f"tools, some of {','.join(stripping.METHODS)}")
+    add("--methods", help=f"tools, some of {','.join(masks.METHODS)}")
     add("--limit", type=int, help="only so many test scans, and 8 to train on")
     add("--results", type=pathlib.Path, default=runner.RESULTS)
     add("--build", type=pathlib.Path, default=pathlib.Path("build/skull"))
     add("--quiet", action="store_true", help="show no progress bar")
     options = parser.parse_args(argv)
     parts = runner.chosen(parser, "parts", options.parts, PARTS)
-    options.methods = runner.chosen(
-        parser, "methods", options.methods, stripping.METHODS
-    )
+    options.methods = runner.chosen(parser, "methods", options.methods, masks.METHODS)
     options.build.mkdir(parents=True, exist_ok=True)
     steps = {"affine": options.affine_steps, "dense": options.dense_steps}
     started = time.monotonic()

@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from benchmarks import skull_scans
-from helpers import metrics, networks, stripping
+from helpers import metrics
+from registration import masks
 
 SIZES_MM = (-8, -6, -4, -2, 0, 2, 4, 6, 8)
 NETWORKS = (
@@ -44,9 +45,9 @@ class Masks:
             options = options if method == "atlas" else {}
             head = scans.test.images(index)[0, ..., 0]
             if not any(self.folder.glob(f"*_{method}_*.npz")):
-                stripping.brain_mask(head, scans.affine, method, **options)
+                masks.brain_mask(head, scans.affine, method, **options)
             start = time.process_time()
-            mask = stripping.brain_mask(head, scans.affine, method, **options)
+            mask = masks.brain_mask(head, scans.affine, method, **options)
             seconds = time.process_time() - start
             np.savez_compressed(path, mask=mask, seconds=seconds)
         with np.load(path) as kept:
@@ -89,4 +90,4 @@ def registration_row(answers, masks, index, level, trained, kind):
 
 @functools.cache
 def _stored():
-    return networks.load("affine_t1")
+    return models.load("affine_t1")

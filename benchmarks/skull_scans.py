@@ -4,9 +4,9 @@ import numpy as np
 from keras import ops
 from scipy import ndimage
 
-from helpers import affines, augmentation, backend, metrics, networks, sampling
+from helpers import affines, augmentation, backend, metrics, sampling
 from helpers import transforms as field_algebra
-from helpers.data import cohort
+from registration.scans import cohort
 
 INPUTS = ("skull", "stripped")
 
@@ -34,7 +34,7 @@ class Heads:
         self.shape = self.fixed["skull"].shape[1:-1]
         share = shrink(self.scans.fixed.masks(0)[..., None].astype("float32"))
         self.mask = (share > 0.5).astype("float32")
-        network = networks.load("affine_t1")
+        network = models.load("affine_t1")
         self.affines = {
             name: answers(network, both[name]["stripped"], self.fixed["stripped"])
             for name in ("train", "test")
@@ -103,7 +103,7 @@ def resized(mask, millimetres, voxel_mm):
 
 @backend.compiled
 def _fetch(labels, affine, displacement):
-    fine = field_algebra.resize_displacement(displacement, 2)
+    fine = field_algebra.upsample_displacement(displacement, 2)
     whole = field_algebra.compose_affine(affine, fine)
     return field_algebra.warp(labels, whole, mode="nearest")
 

@@ -7,9 +7,9 @@ longest side in millimetres, on every axis. A rotation matrix so stays a rotatio
 on a non-cubic volume, and what was found at 4 mm holds at 2 mm.
 """
 
-import keras
 import numpy as np
-from keras import ops
+
+from helpers.backend import keras, ops
 
 PARAMETRISATIONS = ("exponential", "direct")
 KINDS = ("affine", "rigid")

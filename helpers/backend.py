@@ -4,41 +4,47 @@ import contextlib
 import functools
 import logging
 import os
-import re
-import sys
-import tempfile
+import subprocess
 import threading
 
 _tracing = threading.local()
-_CHATTER = re.compile(
-    r"[IW]\d{4} |[-\d]+ [:.\d]+: [IW] |WARNING: All log messages before absl"
-    r"|.*(cuInit|Unable to register cu)|\s*$"
+# What TensorFlow's C++ side tells at its start and nobody has to act on.
+_CHATTER = (
+    r"^([IW][0-9]{4} |[-0-9]+ [.:0-9]+: [IW] |WARNING: All log messages before absl"
+    r"|.*(cuInit|Unable to register cu)|[[:space:]]*$)"
 )
 
 
 @contextlib.contextmanager
 def _without_startup_chatter():
-    """Hold back what TensorFlow's C++ side writes to stderr while it starts.
+    """Filter what is written to stderr while TensorFlow starts.
 
-    Some of these lines ignore TF_CPP_MIN_LOG_LEVEL and would stand in every
-    notebook. Lines that are not informational are written out afterwards.
+    Some of its lines ignore TF_CPP_MIN_LOG_LEVEL and would stand in every notebook.
+    The filter is a process of its own, so that an error is shown even where starting
+    TensorFlow ends this one.
     """
-    with tempfile.TemporaryFile() as kept:
-        stderr = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            kept.seek(0)
-            for line in kept.read().decode(errors="replace").splitlines():
-                if not _CHATTER.match(line):
-                    print(line, file=sys.stderr)
+    stderr = os.dup(2)
+    try:
+        shown = subprocess.Popen(
+            ["grep", "-v", "-E", _CHATTER], stdin=subprocess.PIPE, stdout=stderr
+        )
+    except OSError:  # no grep: better every line than none
+        os.close(stderr)
+        yield
+        return
+    os.dup2(shown.stdin.fileno(), 2)
+    shown.stdin.close()
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        shown.wait()
 
 
 with _without_startup_chatter():
     import keras
+    from keras import ops  # noqa: F401 - every file of helpers takes both from here
 
 NAME = keras.backend.backend()
 

@@ -1,7 +1,8 @@
 """The normalised cross-correlation in cubic windows: its map, and its force."""
 
 import numpy as np
-from keras import ops
+
+from helpers.backend import ops
 
 _FORCE_FLOOR = 1e-3
 

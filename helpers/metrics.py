@@ -1,9 +1,6 @@
-"""How well two images are aligned, as plain floats and arrays."""
+"""How well two images are aligned, as plain floats and arrays; NumPy alone."""
 
 import numpy as np
-from keras import ops
-
-from helpers import transforms
 
 
 def ncc(fixed, moved):
@@ -118,6 +115,27 @@ def tre(fixed_points, moved_points):
     return np.linalg.norm(fixed_points - moved_points, axis=-1).astype("float64")
 
 
+def jacobian_determinant(points, affine=None):
+    """Return by how much a transform stretches the volume around each voxel.
+
+    Central differences, one-sided at the border.
+
+    Args:
+        points: Array `(*shape, ndim)`, where each voxel is carried to, `ndim` 2 or 3.
+        affine: Array `(ndim + 1, ndim + 1)` from voxels to the units of the points;
+            `None` for points in voxels.
+
+    Returns:
+        Array `(*shape)`: 1 where nothing changes, at or below 0 where it folds.
+    """
+    axes = range(points.shape[-1])
+    columns = [np.gradient(points, axis=axis) for axis in axes]
+    determinant = np.linalg.det(np.stack(columns, axis=-1))
+    return (
+        determinant if affine is None else determinant / np.linalg.det(affine[:-1, :-1])
+    )
+
+
 def folding(displacement):
     """Measure where a displacement turns space inside out.
 
@@ -129,39 +147,13 @@ def folding(displacement):
         whose Jacobian determinant is at or below 0; `log_jacobian_sd`, the standard
         deviation of the logarithm of the determinant over all other voxels.
     """
-    determinant = ops.convert_to_numpy(transforms.jacobian_determinant(displacement))
-    determinant = determinant.reshape(len(determinant), -1).astype("float64")
-    upright = [d[~(d <= 0)] for d in determinant]
+    displacement = np.asarray(displacement)
+    grid = np.moveaxis(np.indices(displacement.shape[1:-1]), 0, -1)
+    found = [jacobian_determinant(grid + field) for field in displacement]
+    upright = [d[~(d <= 0)] for d in found]
     return {
-        "folded_percent": 100 * (determinant <= 0).mean(axis=1),
+        "folded_percent": np.array([100 * (d <= 0).mean() for d in found]),
         "log_jacobian_sd": np.array(
             [np.log(d).std() if d.size else np.nan for d in upright]
         ),
     }
-
-
-def inverse_consistency(displacement, inverse, spacing=1.0):
-    """Return how far a voxel ends from its start after going there and back.
-
-    Only voxels that stay on the grid on their way there count.
-
-    Args:
-        displacement: Array `(batch, *shape, ndim)` in voxels.
-        inverse: Array of the same shape.
-        spacing: Voxel size in mm, one number or one per axis.
-
-    Returns:
-        Float64 array `(batch,)`: the mean distance in units of `spacing`; NaN where
-        every voxel leaves the grid.
-    """
-    rest = ops.convert_to_numpy(transforms.compose(displacement, inverse))
-    target = ops.convert_to_numpy(transforms.points(inverse))
-    last = np.asarray(rest.shape[1:-1]) - 1
-    inside = ((target >= 0) & (target <= last)).all(axis=-1)
-    distance = np.linalg.norm(rest * np.asarray(spacing, "float64"), axis=-1)
-    return np.array(
-        [
-            d[i].mean() if i.any() else np.nan
-            for d, i in zip(distance, inside, strict=True)
-        ]
-    )

@@ -7,9 +7,12 @@ from where the network has put them.
 import functools
 
 import numpy as np
-from keras import ops
 
 from helpers import affines, losses, training, transforms
+from helpers.backend import ops
+
+# As many losses are kept with their programs; an older one is let go.
+PROGRAMS = 8
 
 
 def lncc5(fixed, moved, weights=None):
@@ -58,7 +61,7 @@ def affine(
     return affines.compose(data[0], affines.from_parameters(change, ndim, kind))
 
 
-@functools.cache
+@functools.lru_cache(PROGRAMS)
 def _affine_objective(loss, spacing, kind):
     def objective(parameters, start, moving, fixed, *weights):
         ndim = len(moving.shape) - 2
@@ -118,10 +121,10 @@ def velocity(
     return training.refine(objective, start, data, steps, learning_rate)
 
 
-@functools.cache
+@functools.lru_cache(PROGRAMS)
 def _velocity_objective(loss, smooth, squarings, factor):
     def objective(field, moving, fixed, *weights):
-        displacement = transforms.resize_displacement(
+        displacement = transforms.upsample_displacement(
             transforms.integrate_velocity(field, squarings), factor
         )
         moved = transforms.warp(moving, displacement)

@@ -3,11 +3,10 @@
 Notebook `00_spatial_transformer` writes both by hand.
 """
 
-import keras
 import numpy as np
-from keras import ops
 
 from helpers import backend
+from helpers.backend import keras, ops
 
 MODES = ("linear", "nearest")
 FILLS = ("zero", "edge")

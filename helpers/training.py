@@ -7,12 +7,11 @@ import os
 import pathlib
 import sys
 
-import keras
 import numpy as np
-from keras import ops
 from tqdm import tqdm
 
 from helpers import backend
+from helpers.backend import keras, ops
 
 
 def fit(
@@ -198,7 +197,7 @@ def refine(objective, start, data, steps, learning_rate):
     return parameters
 
 
-@functools.cache
+@functools.lru_cache(8)
 def _adam_step(objective):
     """Compile one step of Adam (Kingma and Ba, ICLR 2015)."""
 

@@ -8,9 +8,9 @@ goes on with the value at its edge.
 import functools
 
 import numpy as np
-from keras import ops
 
 from helpers import affines, backend, sampling
+from helpers.backend import ops
 
 
 def warp(image, displacement, mode="linear", fill="zero"):
@@ -182,6 +182,32 @@ def invert_displacement(displacement, iterations=20):
     return inverse
 
 
+def inverse_error(displacement, inverse):
+    """Return how far each voxel ends from its start after going there and back.
+
+    A voxel that leaves the grid on its way reads the edge there and tells nothing:
+    see `points(inverse)` for where it goes.
+
+    Args:
+        displacement: Float tensor `(batch, *shape, ndim)` in voxels.
+        inverse: Float tensor of the same shape.
+
+    Returns:
+        Float64 array `(batch,)`: the mean distance in voxels over those that stay on
+        the grid; NaN where none does.
+    """
+    rest = ops.convert_to_numpy(compose(displacement, inverse))
+    target = ops.convert_to_numpy(points(inverse))
+    inside = ((target >= 0) & (target <= np.asarray(rest.shape[1:-1]) - 1)).all(-1)
+    distance = np.linalg.norm(rest.astype("float64"), axis=-1)
+    return np.array(
+        [
+            d[i].mean() if i.any() else np.nan
+            for d, i in zip(distance, inside, strict=True)
+        ]
+    )
+
+
 def jacobian_determinant(displacement):
     """Return by how much each voxel's surroundings grow; at or below 0 they fold.
 
@@ -218,8 +244,8 @@ def _derivative(field, axis):
     return ops.moveaxis(ops.concatenate([ends[0], inside, ends[1]], axis=0), 0, axis)
 
 
-def resize_displacement(displacement, factor):
-    """Refine a displacement to a grid `factor` times as fine, same extent.
+def upsample_displacement(displacement, factor):
+    """Bring a displacement to a grid `factor` times as fine, same extent.
 
     Vectors are interpolated linearly and lengthened by `factor`, since they count
     the finer voxels.

@@ -27,7 +27,7 @@ from helpers import (
     training,
     transforms,
 )  # noqa: E402
-from helpers.data import cohort  # noqa: E402
+from registration.scans import cohort  # noqa: E402
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -106,7 +106,7 @@ def main():
     masks = [scans.train.masks(used), scans.fixed.masks(0)]
     masks = np.concatenate(masks)[..., None]
     built = {"shape": list(scans.shape), **OPTIONS}
-    network = networks.affine_cascade(**built) if options.steps else networks.load(NAME)
+    network = networks.affine_cascade(**built) if options.steps else models.load(NAME)
     print(f"device: {backend.device_name()}; source: {scans.source}; seed {SEED}")
     tuning = {"pairs": make_pairs(heads, masks, [SEED, 1], 1 / 3), "loss": local_loss}
     for name, steps, setup in (
@@ -116,7 +116,7 @@ def main():
         if steps:
             folder = options.checkpoint and options.checkpoint / name
             train(network, name, {"loss": loss, "steps": steps} | setup, folder)
-    networks.store(network, NAME, "affine_cascade", built)
+    models.store(network, NAME, "affine_cascade", built)
     measure(scans)
 
 
@@ -145,7 +145,7 @@ def train(network, name, setup, checkpoint):
 
 def measure(scans):
     """Print the Dice of the scans kept aside after every pass."""
-    network = networks.load(NAME)
+    network = models.load(NAME)
     kept = slice(-KEPT_ASIDE, None)
     heads = scans.train.images(kept)
     masks, labels = scans.train.masks(kept)[..., None], scans.train.labels(kept)

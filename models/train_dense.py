@@ -17,9 +17,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from helpers import backend  # noqa: E402, I001  (starts Keras quietly)
-from helpers import losses, metrics, networks, register, training  # noqa: E402
-from helpers.data import cohort  # noqa: E402
-from helpers.register import preparation  # noqa: E402
+from helpers import losses, metrics, networks, training  # noqa: E402
+from registration import register  # noqa: E402
+from registration.scans import cohort  # noqa: E402
+from registration import prepare  # noqa: E402
 
 import keras  # noqa: E402
 import nibabel  # noqa: E402
@@ -44,16 +45,16 @@ class Boxes:
 
     def __init__(self, scans, shape):
         """Cut the boxes out, and find the affine of each scan to the fixed one."""
-        network, place = networks.load("affine_t1"), scans.affine
+        network, place = models.load("affine_t1"), scans.affine
         goal = scans.fixed.images(0)[0, ..., 0] * scans.fixed.masks(0)[0]
         self.brains, self.rims, self.grids, self.affines = [], [], [], []
         splits = [(scans.train, i) for i in range(len(scans.train))]
         for split, index in (*splits, (scans.fixed, 0)):
             mask = split.masks(index)[0]
-            head = preparation.scaled(split.images(index)[0, ..., 0])
+            head = prepare.scaled(split.images(index)[0, ..., 0])
             brain = head * mask
             near = head * ndimage.binary_dilation(mask, iterations=2)
-            grid = preparation.box(preparation.barycentre(brain, place), shape, 2.0)
+            grid = prepare.box(prepare.barycentre(brain, place), shape, 2.0)
             self.brains.append(_kept(brain, place, grid))
             self.rims.append(_kept(near, place, grid))
             self.grids.append(grid)
@@ -69,14 +70,14 @@ class Boxes:
         image = (self.rims if with_rim else self.brains)[moving]
         image = image.astype("float32") / 255
         place, grid = self.grids[moving].affine, self.grids[fixed]
-        aligned = preparation.resample(image, place, affine, grid)
+        aligned = prepare.resample(image, place, affine, grid)
         target = self.brains[fixed][None, ..., None].astype("float32") / 255
         return np.asarray(aligned), target
 
 
 def _kept(image, place, grid):
     """Return an image on a grid in 8 bits."""
-    found = np.asarray(preparation.resample(image, place, np.eye(4), grid))
+    found = np.asarray(prepare.resample(image, place, np.eye(4), grid))
     return np.rint(found[0, ..., 0] * 255).astype("uint8")
 
 
@@ -125,12 +126,12 @@ def main():
         on_epoch=lambda epoch, _: print(f"part {epoch} of 20", flush=True),
     )["loss"]
     minutes = (time.monotonic() - started) / 60
-    networks.store(network, NAME, "dense_cascade", OPTIONS)
+    models.store(network, NAME, "dense_cascade", OPTIONS)
     print(f"seed {SEED}, {options.steps} steps of one pair, {minutes:.1f} minutes")
     print(f"device: {backend.device_name()}; source: {scans.source}")
     for part in np.array_split(history, 20):
         print(f"mean loss {part.mean():.4f}")
-    measure(scans, boxes, networks.load(NAME))
+    measure(scans, boxes, models.load(NAME))
 
 
 def measure(scans, boxes, network):

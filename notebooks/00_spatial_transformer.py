@@ -63,20 +63,9 @@ sys.path.insert(0, str(root))
 # profile; edit it if you like.
 
 # %%
-from helpers import (
-    affines,
-    backend,
-    layers,
-    losses,
-    metrics,
-    plots,
-    profile,
-    sampling,
-    scorecard,
-    transforms,
-    widgets,
-)
-from helpers.data import mnist
+from helpers import affines, backend, layers, losses, metrics, sampling, transforms
+from registration import profile, scorecard, show
+from registration.scans import mnist
 
 settings = profile.choose(
     quick={"digit": 7, "steps": 150, "pairs": 100},
@@ -93,7 +82,7 @@ digits = mnist.load(settings.digit)
 fixed = digits["test"][0, ..., 0]
 moving = digits["test"][6, ..., 0]
 print(f"{len(digits['test'])} test images of the digit {settings.digit}")
-plots.panels(moving=moving, fixed=fixed, alt="Two handwritten digits of one class")
+show.panels(moving=moving, fixed=fixed, alt="Two handwritten digits of one class")
 
 
 # %% [markdown]
@@ -181,7 +170,7 @@ print("like helper:", np.allclose(by_hand, by_helper[0, ..., 0], atol=1e-5))
 
 # %%
 sunk = grid + np.array([6, 0])
-plots.panels(
+show.panels(
     moving=moving,
     read_6_rows_further_down=bilinear(moving, sunk),
     alt="A digit, and the same digit six rows higher",
@@ -257,12 +246,12 @@ cases = {
     "shear 0.5": {"shear": 0.5},
     "shift (4, −4)": {"shift_rows": 4, "shift_columns": -4},
 }
-picture = plots.figure(10.4, 3.9, "Grid on the digit, and what each grid fetches")
+picture = show.figure(10.4, 3.9, "Grid on the digit, and what each grid fetches")
 for (name, numbers), (top, low) in zip(
     cases.items(), picture.subplots(2, 6).T, strict=True
 ):
     read_at = place(affine_of(**numbers), grid)
-    plots.grid(read_at, image=moving, step=3, ax=top, title=name)
+    show.grid(read_at, image=moving, step=3, ax=top, title=name)
     low.imshow(bilinear(moving, read_at), cmap="gray", vmin=0, vmax=1)
     top.set(xlim=(-10, 41), ylim=(41, -10), facecolor="0.85", xlabel="", ylabel="")
     for ax in (top, low):
@@ -284,10 +273,10 @@ picture
 # %%
 def digit_and_grid(**numbers):
     """Draw the grid on the moving digit beside what it fetches."""
-    picture = plots.figure(5.6, 2.9, "The grid on the digit, and the moved digit")
+    picture = show.figure(5.6, 2.9, "The grid on the digit, and the moved digit")
     left, right = picture.subplots(1, 2)
     read_at = place(affine_of(**numbers), grid)
-    plots.grid(read_at, image=moving, step=3, ax=left, title="grid on moving")
+    show.grid(read_at, image=moving, step=3, ax=left, title="grid on moving")
     left.set(xlim=(-10, 41), ylim=(41, -10), facecolor="0.85", xlabel="", ylabel="")
     right.imshow(bilinear(moving, read_at), cmap="gray", vmin=0, vmax=1)
     right.set_title("moved")
@@ -296,7 +285,7 @@ def digit_and_grid(**numbers):
     return picture
 
 
-widgets.affine_sliders(
+show.affine_sliders(
     digit_and_grid,
     title="Six numbers",
     description="The grid says where to fetch; the digit does the opposite.",
@@ -323,7 +312,7 @@ def read(points):
 
 _, slope = backend.value_and_gradient(read)(grid[None])
 slope = np.asarray(slope)[0]
-plots.panels(
+show.panels(
     change_along_the_rows=slope[..., 0],
     change_along_the_columns=slope[..., 1],
     cmap="RdBu_r",
@@ -353,7 +342,7 @@ centred = np.concatenate([(grid - CENTRE) / HALF, np.ones((*fixed.shape, 1))], a
 effect = HALF * slope[..., :, None] * centred[..., None, :]
 names = ["a11", "a12", "t1", "a21", "a22", "t2"]
 pictures = np.moveaxis(effect.reshape(*fixed.shape, 6), -1, 0)
-plots.panels(
+show.panels(
     **dict(zip(names, pictures, strict=True)),
     cmap="RdBu_r",
     columns=6,
@@ -407,7 +396,7 @@ def descend(moving, fixed, steps, rate=0.25):
 pair = (moving[None, ..., None], fixed[None, ..., None])
 affine, path, history = descend(*pair, settings.steps)
 print(np.asarray(affine)[0].round(2))
-plots.loss_curve(history, x="step", y="mean squared difference", size=(4.6, 2.3))
+show.loss_curve(history, x="step", y="mean squared difference", size=(4.6, 2.3))
 
 
 # %%
@@ -419,7 +408,7 @@ def move(moving, affine):
 
 
 moved = move(pair[0], affine)
-plots.rows(*pair, moved, alt="Moving, fixed and moved digit, differences before, after")
+show.rows(*pair, moved, alt="Moving, fixed and moved digit, differences before, after")
 
 # %% [markdown]
 # For this pair of MNIST, $a_{21}$ changes most: the lower a point lies, the further to
@@ -436,7 +425,7 @@ plots.rows(*pair, moved, alt="Moving, fixed and moved digit, differences before,
 
 # %%
 stops = np.unique(np.geomspace(1, settings.steps, 12).astype(int)) - 1
-widgets.epochs(
+show.epochs(
     [
         np.concatenate([move(pair[0], path[i]), pair[1]], axis=2)[0, ..., 0]
         for i in stops
@@ -467,7 +456,7 @@ layer = SpatialTransformer()
 turns = np.stack([affine_of(rotation=a) for a in range(0, 360, 45)]).astype("float32")
 turned = layer(np.repeat(pair[0], 8, axis=0), turns)
 names = [f"{a}°" for a in range(0, 360, 45)]
-plots.panels(**dict(zip(names, turned, strict=True)), columns=8, size=1.2, unit=None)
+show.panels(**dict(zip(names, turned, strict=True)), columns=8, size=1.2, unit=None)
 
 # %% [markdown]
 # Eight pictures, eight affines, one call. The layer in `helpers` does the same, and
@@ -524,7 +513,7 @@ assert np.mean(gain > 0) > 0.8, "too many pairs got worse"
 # %%
 worst, best = np.argmin(gain), np.argmax(gain)
 chosen, kinds = [best, worst], ["most gained", "least gained"]
-plots.rows(
+show.rows(
     others[chosen],
     targets[chosen],
     aligned[chosen],
@@ -551,7 +540,7 @@ ended = move(shifted, reached)
 back = metrics.ncc(goals, ended)
 starting = {f"by {s}": image for s, image in zip(shifts, shifted, strict=True)}
 ends = {f"{s}: NCC {n:.2f}": i for s, n, i in zip(shifts, back, ended, strict=True)}
-plots.panels(
+show.panels(
     **starting,
     **ends,
     columns=len(shifts),
@@ -604,7 +593,7 @@ plots.panels(
 # there = move(pair[0], example[None])
 # and_back = move(there, affines.invert(example[None]))
 # print(metrics.ncc(pair[0], and_back))
-# plots.rows(there, pair[0], and_back)
+# show.rows(there, pair[0], and_back)
 # ```
 # Nearly, but blurred: each reading averages neighbours, and what the grid had left
 # outside is gone. Hence the rule of the series: *compose the transforms first,

@@ -73,15 +73,12 @@ from helpers import (
     losses,
     metrics,
     networks,
-    plots,
-    profile,
     refinement,
-    scorecard,
     training,
     transforms,
-    widgets,
 )
-from helpers.data import mnist
+from registration import profile, scorecard, show
+from registration.scans import mnist
 
 # %%
 DIGIT = 7
@@ -109,7 +106,7 @@ index = 0 if FIXED == "first" else drawn
 fixed = test_images[index : index + 1]
 test = np.delete(test_images, index, axis=0)
 print(f"{len(train_images)} to train, {len(test)} to test, fixed: image {index}")
-plots.panels(
+show.panels(
     fixed=fixed,
     **{f"test {i}": image for i, image in enumerate(test[:9])},
     columns=10,
@@ -165,7 +162,7 @@ for other in others.values():
 # ## The framework
 
 # %%
-plots.framework(moving=test[1], fixed=fixed)
+show.framework(moving=test[1], fixed=fixed)
 
 
 # %% [markdown]
@@ -288,7 +285,7 @@ network = build()
 start = time.perf_counter()
 history = train(network, train_images, fixed, settings.steps, epochs=30, on_epoch=keep)
 minutes = (time.perf_counter() - start) / 60
-plots.loss_curve(history, x="step", y="1 − NCC", size=(5.6, 2.4))
+show.loss_curve(history, x="step", y="1 − NCC", size=(5.6, 2.4))
 
 # %% [markdown]
 # The curve starts at one minus the NCC of the untouched pairs, because the first answer
@@ -300,7 +297,7 @@ plots.loss_curve(history, x="step", y="1 − NCC", size=(5.6, 2.4))
 
 # %%
 steps = [s for i, s in enumerate(snapshots) if i < 5 or i % 5 == 0]
-widgets.epochs(
+show.epochs(
     [snapshots[s][..., 0] for s in steps],
     [f"step {s}" for s in steps],
     columns=6,
@@ -320,7 +317,7 @@ order = np.argsort(learned)
 chosen = [*order[-2:][::-1], *range(4), *order[:2][::-1]]
 kinds = ["best", "best", "", "", "", "", "worst", "worst"]
 labels = [f"{k} {learned[i]:.2f}" for k, i in zip(kinds, chosen, strict=True)]
-plots.rows(
+show.rows(
     test[chosen],
     fixed,
     moved[chosen],
@@ -482,7 +479,7 @@ for seed in range(3):
     pictures[f"seed {seed}, {score:.2f}"] = register(lost, shown, fixed)[1]
 _, score, _ = briefly(answering_by(lambda numbers: affines.from_parameters(numbers, 2)))
 print(f"NCC after {settings.short_steps} steps from the identity: {score:.2f}")
-picture = plots.figure(9.6, 4.4, "Digits moved by networks without an identity start")
+picture = show.figure(9.6, 4.4, "Digits moved by networks without an identity start")
 for line, (name, images) in zip(picture.subplots(5, 12), pictures.items(), strict=True):
     line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for ax, image in zip(line, images, strict=True):
@@ -537,10 +534,10 @@ for rate in (5e-3, 2e-2):
         mirrored = np.mean(np.linalg.det(answers[..., :2]) <= 0)
         results.append((name, f"{rate:g}", f"{score:.3f}", f"{mirrored:.1%}"))
         curves[f"{name}, {rate:g}"] = curve
-plots.table(("six numbers as", "learning rate", "NCC", "mirrored"), results)
+show.table(("six numbers as", "learning rate", "NCC", "mirrored"), results)
 
 # %%
-plots.loss_curve(curves, x="step", y="1 − NCC", size=(6.4, 3.0))
+show.loss_curve(curves, x="step", y="1 − NCC", size=(6.4, 3.0))
 
 # %% [markdown]
 # At the usual rate the exponential and the direct way are equally good: close to the
@@ -580,7 +577,7 @@ assert second_after.mean() > second_before.mean() + 0.05
 # %%
 order = np.argsort(second_after)
 chosen = [order[-1], 0, 1, 2, order[0]]
-plots.rows(
+show.rows(
     second_test[chosen],
     second_fixed,
     second_moved[chosen],
@@ -611,11 +608,11 @@ lines = [["before", *(f"{metrics.ncc(g, test).mean():.3f}" for g in tasks.values
 for name, trained in (("one fixed", network), ("any to any", any_network)):
     scores = [metrics.ncc(g, register(trained, test, g)[1]) for g in tasks.values()]
     lines.append([name, *(f"{score.mean():.3f}" for score in scores)])
-plots.table(("trained for", *tasks), lines)
+show.table(("trained for", *tasks), lines)
 
 # %%
 pictures = register(any_network, test, any_goal)[1]
-plots.rows(
+show.rows(
     test[:5],
     any_goal[:5],
     pictures[:5],

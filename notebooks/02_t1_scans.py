@@ -60,8 +60,9 @@ sys.path.insert(0, str(root))
 import nibabel
 import numpy as np
 
-from helpers import affines, metrics, plots, profile, scorecard, transforms, widgets
-from helpers.data import cohort, grids, nifti
+from helpers import affines, metrics, transforms
+from registration import profile, scorecard, show
+from registration.scans import cohort, grids, nifti
 
 settings = profile.choose(
     quick={"voxel_mm": 2.0, "train": 16, "test": 6},
@@ -99,7 +100,7 @@ print(f"{fixed_mask.sum() * settings.voxel_mm**3 / 1e6:.2f} litres inside the sk
 # the picture the left side of the *person*?
 
 # %%
-widgets.slices(
+show.slices(
     fixed,
     settings.voxel_mm,
     title="The fixed head",
@@ -145,7 +146,7 @@ for axes in ("RAS", "PSR"):
 arrays = {axes: nibabel.load(path).get_fdata() for axes, path in files.items()}
 middles = {axes: array[array.shape[0] // 2] for axes, array in arrays.items()}
 print({axes: array.shape for axes, array in arrays.items()})
-plots.panels(**middles, unit="voxels", alt="The middle slice of each array as it is")
+show.panels(**middles, unit="voxels", alt="The middle slice of each array as it is")
 
 
 # %% [markdown]
@@ -186,7 +187,7 @@ for axes, path in files.items():
 print("both files, once read:", np.array_equal(read["RAS"].data, read["PSR"].data))
 
 # %%
-plots.planes(
+show.planes(
     read["PSR"].data,
     tuple(nibabel.affines.voxel_sizes(read["PSR"].affine)),
     alt="Three planes of the head that was stored as PSR, now the right way up",
@@ -235,7 +236,7 @@ def by_percentiles(image):
 
 shining = 1000 * native["image"]
 shining[40:43, 60:63, 4:12] = 10_000
-plots.planes(
+show.planes(
     voxel_mm=tuple(nibabel.affines.voxel_sizes(native["affine"])),
     range=by_range(shining),
     percentiles=by_percentiles(shining),
@@ -261,7 +262,7 @@ print(f"largest difference {np.abs(ours - theirs).max():.3f} of the scale")
 # three skulls. Where do you expect fluid, gray matter and white matter?
 
 # %%
-picture = plots.figure(7.0, 2.6, "Histograms of three scaled heads, inside the skull")
+picture = show.figure(7.0, 2.6, "Histograms of three scaled heads, inside the skull")
 ax = picture.subplots()
 for place in range(3):
     inside = scans.train.images(place)[0, ..., 0][scans.train.masks(place)[0]]
@@ -288,7 +289,7 @@ centre_mm = tuple(centre_mm * settings.voxel_mm)
 seen = fixed[0, ..., 0] > grids.otsu(fixed.ravel())
 outside = np.mean(~fixed_mask[seen])
 print(f"{outside:.0%} of the voxels that are brighter than air lie outside the brain")
-plots.planes(
+show.planes(
     fixed,
     settings.voxel_mm,
     at=centre_mm,
@@ -304,7 +305,7 @@ plots.planes(
 # a question for a later notebook.
 
 # %%
-plots.planes(
+show.planes(
     voxel_mm=settings.voxel_mm,
     at=centre_mm,
     whole=fixed,
@@ -372,7 +373,7 @@ after = sum(align(scans.train, i)[0] for i in range(len(scans.train)))
 before, after = before / len(scans.train), after / len(scans.train)
 
 # %%
-plots.planes(
+show.planes(
     voxel_mm=settings.voxel_mm,
     at=centre_mm,
     fixed=fixed,
@@ -488,7 +489,7 @@ to_others = [brain_ncc(*align(scans.test, i)) for i in test]
 to_mirror = brain_ncc(mirrored, fixed_mask[::-1])
 print(f"NCC of the fixed brain with its mirror image: {to_mirror:.2f}")
 print(f"with the most alike of the aligned test brains: {max(to_others):.2f}")
-plots.planes(
+show.planes(
     voxel_mm=settings.voxel_mm,
     at=centre_mm,
     one=mirrored,
@@ -512,7 +513,7 @@ plots.planes(
 # ```python
 # coarse = cohort.load(voxel_mm=4.0, limit={"train": 1, "test": 1})
 # picked = fixed[:, ::2, ::2, ::2]
-# plots.planes(voxel_mm=4.0, picked=picked, averaged=coarse.fixed.images(0))
+# show.planes(voxel_mm=4.0, picked=picked, averaged=coarse.fixed.images(0))
 # ```
 # Picking every second voxel keeps detail too fine for the grid, as jagged edges and
 # false texture, and shifts the picture by half a small voxel on each axis. The loader
@@ -529,7 +530,7 @@ plots.planes(
 #     np.mean(scans.train.images(i)[0, ..., 0][scans.train.masks(i)[0]] < 0.3)
 #     for i in range(len(scans.train))
 # ]
-# picture = plots.figure(5, 3, "Fluid against age")
+# picture = show.figure(5, 3, "Fluid against age")
 # ax = picture.subplots()
 # ax.scatter(scans.train.ages, share)
 # ax.set(xlabel="age in years", ylabel="share of fluid")
@@ -550,7 +551,7 @@ plots.planes(
 # fixed_centre = np.mean([centre for centre, _ in moments], axis=0)
 # fixed_size = np.mean([size for _, size in moments], axis=0)
 # again = sum(align(scans.train, i)[0] for i in range(len(scans.train)))
-# plots.planes(voxel_mm=settings.voxel_mm, one=after, mean=again / len(scans.train))
+# show.planes(voxel_mm=settings.voxel_mm, one=after, mean=again / len(scans.train))
 # ```
 # Hardly: the same numbers are matched, to another target. With a deformable
 # registration it matters, because less has to be bent when the target is in the middle.

@@ -74,16 +74,13 @@ from helpers import (
     losses,
     metrics,
     networks,
-    plots,
-    profile,
     refinement,
     sampling,
-    scorecard,
     training,
     transforms,
-    widgets,
 )
-from helpers.data import cohort
+from registration import profile, scorecard, show
+from registration.scans import cohort
 
 SEED = 0
 settings = profile.choose(
@@ -113,7 +110,7 @@ scans = cohort.load(voxel_mm=2.0, skull=False)
 # %%
 fixed_image = scans.fixed.images(0)[0, ..., 0]
 fixed_mask = scans.fixed.masks(0)[0]
-plots.planes(
+show.planes(
     fixed=fixed_image,
     **{f"test {i}": scans.test.images(i)[0, ..., 0] for i in range(3)},
     voxel_mm=scans.voxel_mm,
@@ -148,7 +145,7 @@ rows = [
     (name, " × ".join(map(str, shape)), f"{np.prod(shape):,}", megabytes(shape))
     for name, shape in sizes.items()
 ]
-plots.table(("", "shape", "values", "MB a pair"), rows)
+show.table(("", "shape", "values", "MB a pair"), rows)
 
 
 # %% [markdown]
@@ -226,7 +223,7 @@ def move(images, affine):
 for name, matrix in (("isotropic", isotropic), ("per axis", per_axis)):
     stretch = np.linalg.svd(matrix[:, :3], compute_uv=False)
     print(f"{name:9}  stretched by {stretch.min():.2f} to {stretch.max():.2f}")
-plots.planes(
+show.planes(
     isotropic=move(fixed, isotropic[None]),
     per_axis=move(fixed, per_axis[None]),
     voxel_mm=4,
@@ -341,7 +338,7 @@ rows = []
 for name, loss in (("mean squares", losses.mse), ("1 − NCC", losses.ncc_loss)):
     runs = [descend(held_8mm * b, loss=loss) for b in (1.0, 0.5, 2.0)]
     rows.append((name, *(f"{dice.mean():.3f}" for dice in runs)))
-plots.table(("Dice with", "as it is", "half as bright", "twice as bright"), rows)
+show.table(("Dice with", "as it is", "half as bright", "twice as bright"), rows)
 
 # %% [markdown]
 # As the scans are, both losses lead to about the same place. Change the brightness, and
@@ -364,7 +361,7 @@ plots.table(("Dice with", "as it is", "half as bright", "twice as bright"), rows
 # %%
 middle = shape[0] // 2
 views = {"moving": test[0], "fixed": fixed[0], "moved": None}
-plots.framework(
+show.framework(
     parameters="twelve\nnumbers",
     network="CNN, coarse\nto fine",
     **{k: v if v is None else v[middle, ..., 0].T[::-1] for k, v in views.items()},
@@ -449,7 +446,7 @@ begin = time.perf_counter()
 fit = {"epochs": 8, "on_epoch": keep}
 cascade, history = trained(settings.steps, fit=fit, stages=STAGES)
 training_minutes = (time.perf_counter() - begin) / 60
-plots.loss_curve(history, x="step", size=(5.6, 2.4))
+show.loss_curve(history, x="step", size=(5.6, 2.4))
 
 # %% [markdown]
 # The curve does not start where the untouched pairs would put it but lower, since the
@@ -457,7 +454,7 @@ plots.loss_curve(history, x="step", size=(5.6, 2.4))
 # that the network does not train on: "epoch 0" is the scan as it lies.
 
 # %%
-widgets.epochs(
+show.epochs(
     snapshots,
     voxel_mm=4,
     title="One held-back head while the network learns",
@@ -486,7 +483,7 @@ looks = ["start", *(f"{4 * f} mm" for f, count in STAGES for _ in range(count))]
 # %%
 by_pass = [judge(scans.train, held_ids, passes[:, i])[0] for i in range(len(looks))]
 rows = [("Dice", *(f"{d.mean():.3f} ± {d.std():.3f}" for d in by_pass))]
-plots.table(("after", *looks), rows)
+show.table(("after", *looks), rows)
 
 # %% [markdown]
 # The first look adds by far the most; a second one through the same CNN, at the same 8
@@ -503,7 +500,7 @@ plots.table(("after", *looks), rows)
 learned = register(cascade, test)[:, -1]
 moving_image = scans.test.images(0)
 moved_image = move(moving_image, learned[:1])
-widgets.before_after(
+show.before_after(
     moving_image,
     moved_image,
     fixed_image,
@@ -525,7 +522,7 @@ def checkerboard(one, other, side=8):
     return np.where(cube % 2, one, other)
 
 
-plots.planes(
+show.planes(
     before=checkerboard(fixed_image, moving_image[0, ..., 0]),
     after=checkerboard(fixed_image, moved_image[0, ..., 0]),
     voxel_mm=scans.voxel_mm,
@@ -539,7 +536,7 @@ plots.planes(
 # fit on the inside as well as at the top?
 
 # %%
-widgets.slices(
+show.slices(
     moving_image,
     scans.voxel_mm,
     outline=fixed_mask,
@@ -549,7 +546,7 @@ widgets.slices(
 )
 
 # %%
-widgets.slices(
+show.slices(
     moved_image,
     scans.voxel_mm,
     outline=fixed_mask,
@@ -570,7 +567,7 @@ for i in test_ids:
     image = scans.test.images(i)
     mean_before += image[0, ..., 0] / len(test)
     mean_after += move(image, learned[i : i + 1])[0, ..., 0] / len(test)
-plots.planes(
+show.planes(
     fixed=fixed_image,
     mean_before=mean_before,
     mean_after=mean_after,
@@ -603,7 +600,7 @@ shown = {
 }
 
 # %%
-picture = plots.figure(10, 2.8, "Rotations, shifts, scales and shears found")
+picture = show.figure(10, 2.8, "Rotations, shifts, scales and shears found")
 for ax, (title, (names, values)) in zip(
     picture.subplots(1, 4), shown.items(), strict=True
 ):
@@ -635,7 +632,7 @@ agreement = np.corrcoef(counted, scaled)[0, 1]
 print(f"relative to the fixed brain; correlation {agreement:.2f}")
 
 # %%
-picture = plots.figure(3.6, 3.2, "Volume by counting against volume by scales")
+picture = show.figure(3.6, 3.2, "Volume by counting against volume by scales")
 ax = picture.subplots()
 ax.plot(counted, scaled, "o", color="#0072B2", alpha=0.7)
 ends = [min(counted.min(), scaled.min()), max(counted.max(), scaled.max())]
@@ -692,7 +689,7 @@ for name, (dice, _) in overlaps.items():
 # %%
 worst = int(np.argmin(overlaps["learned"][0]))
 worst_image = scans.test.images(worst)
-plots.planes(
+show.planes(
     fixed=fixed_image,
     before=worst_image[0, ..., 0],
     learned=move(worst_image, learned[worst : worst + 1])[0, ..., 0],
@@ -722,7 +719,7 @@ rows = [
     for name, v in facts.items()
 ]
 print("worst test scan:", scans.test.ids[worst])
-plots.table(("", "worst case", "median", "all test scans"), rows)
+show.table(("", "worst case", "median", "all test scans"), rows)
 
 # %% [markdown]
 # The outline fits, before and after the refinement, and the descent on this one pair
@@ -796,7 +793,7 @@ overlaps["DIPY affine"] = judge(scans.test, range(len(classical)), classical)
 # more than a dark one. It is scored by the same functions. Will it show?
 
 # %%
-stored = networks.load("affine_t1")
+stored = models.load("affine_t1")
 answers["stored model"] = register(stored, test)[:, -1]
 local = {"loss": refinement.lncc5, "steps": 12}
 answers["stored + refinement"] = refine(test, goal, answers["stored model"], **local)
@@ -889,7 +886,7 @@ lines[wanted].set_index(wanted[:2]).dropna(axis=1, how="all")
 # %%
 path = root / "benchmarks/results/robustness_summary.csv"
 curve = pd.read_csv(path) if path.exists() else pd.DataFrame({"method": []})
-picture = plots.figure(5.6, 3.0, "Success against the added turn and shift")
+picture = show.figure(5.6, 3.0, "Success against the added turn and shift")
 ax = picture.subplots()
 for number, (name, line) in enumerate(curve.groupby("method")):
     least, most = line["pairs"].min(), line["pairs"].max()
@@ -937,7 +934,7 @@ rows_short = [
     (name, *(f"{score.mean():.3f} ± {score.std():.3f}" for score in both))
     for name, both in results.items()
 ]
-plots.table(("held-back scans", "Dice", "brain-mask Dice"), rows_short)
+show.table(("held-back scans", "Dice", "brain-mask Dice"), rows_short)
 
 # %% [markdown]
 # The start is worth most: without it the passes have to find what three sums give for
@@ -961,7 +958,7 @@ dice = descend(held_8mm, nothing)
 rows_kind.append(
     ("affine, no centres of mass", f"{dice.mean():.3f} ± {dice.std():.3f}")
 )
-plots.table(("gradient descent at 8 mm", "Dice"), rows_kind)
+show.table(("gradient descent at 8 mm", "Dice"), rows_kind)
 
 # %% [markdown]
 # People differ in size and in shape, and a rigid transform pays for it with several

@@ -69,16 +69,13 @@ from helpers import (
     losses,
     metrics,
     networks,
-    plots,
-    profile,
     refinement,
     sampling,
-    scorecard,
     training,
     transforms,
-    widgets,
 )
-from helpers.data import mnist
+from registration import profile, scorecard, show
+from registration.scans import mnist
 
 DIGIT = 7
 SEED = 0
@@ -115,7 +112,7 @@ print(f"{len(train_images)} images to train, {len(test)} pairs to test")
 def lines(alt, **pictures):
     """Show one line of images for each name."""
     count = len(next(iter(pictures.values())))
-    picture = plots.figure(0.82 * count + 1.2, 0.84 * len(pictures) + 0.1, alt)
+    picture = show.figure(0.82 * count + 1.2, 0.84 * len(pictures) + 0.1, alt)
     axes = picture.subplots(len(pictures), count)
     for line, (name, images) in zip(axes, pictures.items(), strict=True):
         line[0].set_ylabel(name.replace("_", " "), rotation=0, ha="right", va="center")
@@ -149,7 +146,7 @@ print(f"{np.median(apart):.1f} pixels in the median, {apart.max():.1f} at most")
 
 # %%
 numbers = 2 * shape[0] * shape[1]
-plots.framework(
+show.framework(
     parameters=f"{numbers:,}\nnumbers",
     network="U-Net",
     loss="1 − NCC +\nλ · rough",
@@ -202,7 +199,7 @@ print("as the helper's:", np.allclose(*answers, atol=1e-5))
 print("weights:", ours.count_params())
 
 # %%
-picture = plots.figure(8.6, 2.6, "The U-Net: 32 pixels a side, down to 4, up to 32")
+picture = show.figure(8.6, 2.6, "The U-Net: 32 pixels a side, down to 4, up to 32")
 ax, left, ends = picture.subplots(), 0.0, {}
 for layer in ours.layers[len(images) :]:
     side, channels = layer.output.shape[1], layer.output.shape[-1]
@@ -313,7 +310,7 @@ start = time.perf_counter()
 network, history = train(0, LAMBDA, epochs=12, on_epoch=keep, progress=True)
 minutes = (time.perf_counter() - start) / 60
 trained["direct", LAMBDA] = network
-plots.loss_curve(history, x="step", y="loss", size=(5.6, 2.4))
+show.loss_curve(history, x="step", y="loss", size=(5.6, 2.4))
 
 # %% [markdown]
 # The second argument of `train` is λ; the first one, `squarings=0`, says that the
@@ -321,7 +318,7 @@ plots.loss_curve(history, x="step", y="loss", size=(5.6, 2.4))
 # training: above the moved digits, below the fixed ones that they should become.
 
 # %%
-widgets.epochs(
+show.epochs(
     [np.concatenate([moved, goal[:8, ..., 0]]) for moved in snapshots],
     [f"step {i * settings.steps // 12}" for i in range(13)],
     columns=8,
@@ -356,7 +353,7 @@ chosen = [ranks[-1], 0, 1, 2, 3, ranks[0]]
 labels = [f"{learned[i]:.2f}" for i in chosen]
 labels[0], labels[-1] = f"best {labels[0]}", f"worst {labels[-1]}"
 print(f"NCC before {before.mean():.3f}, after {learned.mean():.3f}")
-plots.rows(
+show.rows(
     test[chosen],
     goal[chosen],
     direct["moved"][chosen],
@@ -406,14 +403,14 @@ print(
 def portrait(found, i, title=""):
     """Show what a deformation does: moved digit, arrows, grid, determinant."""
     field = found["transform"][i]
-    picture = plots.figure(10.6, 2.5, f"Moved digit, arrows, grid, determinant {title}")
+    picture = show.figure(10.6, 2.5, f"Moved digit, arrows, grid, determinant {title}")
     axes = picture.subplots(1, 4, width_ratios=(1, 1.03, 1, 1.03))
     axes[0].imshow(found["moved"][i, ..., 0], cmap="gray", vmin=0, vmax=1)
     axes[0].set(title=title or "moved", xlabel="column (pixels)", ylabel="row (pixels)")
-    plots.quiver(field, image=goal[i], ax=axes[1], title="arrows, on the fixed digit")
-    plots.grid(displacement=field, image=test[i], step=1, ax=axes[2])
+    show.quiver(field, image=goal[i], ax=axes[1], title="arrows, on the fixed digit")
+    show.grid(displacement=field, image=test[i], step=1, ax=axes[2])
     axes[2].set_title("grid, on the moving digit")
-    plots.jacobian(determinant(field[None])[0], ax=axes[3], limit=1)
+    show.jacobian(determinant(field[None])[0], ax=axes[3], limit=1)
     return picture
 
 
@@ -469,7 +466,7 @@ for weight in LAMBDAS:
     rows.append(
         (f"{weight:g}", "{:.3f}".format(*cells), *map("{:.2f}".format, cells[1:]))
     )
-plots.table(heads, rows)
+show.table(heads, rows)
 
 # %%
 names = {f"λ = {w:g}": results["direct", w]["moved"][few] for w in LAMBDAS}
@@ -486,7 +483,7 @@ lines(
 
 # %%
 frames = [portrait(results["direct", w], case, f"λ = {w:g}") for w in LAMBDAS]
-widgets.weights(
+show.weights(
     frames,
     LAMBDAS,
     title="One pair, four weights of the smoothness",
@@ -544,7 +541,7 @@ counts = (0, 1, 2, 3, 4, 5, 7)
 fields = {n: integrate(wild, n) for n in counts}
 shares = [metrics.folding(field)["folded_percent"].mean() for field in fields.values()]
 rows = [("folded (%)", *(f"{share:.3f}" for share in shares))]
-plots.table(("squarings", *map(str, counts)), rows)
+show.table(("squarings", *map(str, counts)), rows)
 
 # %%
 last = dict.fromkeys(counts, 0.0)
@@ -553,7 +550,7 @@ for n in counts[:-1]:
 rows = [
     ("mean distance from 7 squarings (pixels)", *(f"{last[n]:.3f}" for n in counts))
 ]
-plots.table(("squarings", *map(str, counts)), rows)
+show.table(("squarings", *map(str, counts)), rows)
 
 # %% [markdown]
 # Each squaring halves the step, and soon nothing folds that folded before; after five
@@ -584,7 +581,7 @@ for weight in PAIR:
         ncc, folds = judged(results[kind, weight])
         cells = f"{ncc.mean():.3f}", f"{folds.mean():.3f}", f"{folds.max():.2f}"
         rows.append((f"{kind}, λ = {weight:g}", *cells))
-plots.table(("", "NCC", "folded (%)", "worst pair (%)"), rows)
+show.table(("", "NCC", "folded (%)", "worst pair (%)"), rows)
 
 # %%
 portrait(direct, case, "direct")
@@ -611,7 +608,7 @@ for t in times:
     flow = transforms.integrate_velocity(t * velocity[:8])
     moved = np.asarray(transforms.warp(test[:8], flow))
     steps.append(np.concatenate([moved, goal[:8]])[..., 0])
-widgets.morph(
+show.morph(
     steps,
     times,
     columns=8,
@@ -639,12 +636,12 @@ ways = {
     "direct, fixed-point iteration": (direct["transform"], searched),
     "direct, displacement negated": (direct["transform"], -direct["transform"]),
 }
-errors = {name: metrics.inverse_consistency(*both) for name, both in ways.items()}
+errors = {name: transforms.inverse_error(*both) for name, both in ways.items()}
 rows = [
     (name, f"{e.mean():.3f} ± {e.std():.3f}", f"{e.max():.2f}")
     for name, e in errors.items()
 ]
-plots.table(("there and back (pixels)", "mean ± sd of pairs", "worst pair"), rows)
+show.table(("there and back (pixels)", "mean ± sd of pairs", "worst pair"), rows)
 
 # %% [markdown]
 # The velocity comes back to within a small part of a pixel; what is missing is lost by
@@ -783,10 +780,10 @@ card
 # %%
 count = len(fields)
 refined_back = np.asarray(transforms.integrate_velocity(-refined_velocity))
-errors["refined, velocity negated"] = metrics.inverse_consistency(field, refined_back)
-errors["DIPY SyN, its own inverse"] = metrics.inverse_consistency(fields, inverses)
+errors["refined, velocity negated"] = transforms.inverse_error(field, refined_back)
+errors["DIPY SyN, its own inverse"] = transforms.inverse_error(fields, inverses)
 rows = [(name, f"{e[:count].mean():.3f}") for name, e in errors.items()]
-plots.table(("there and back (pixels)", f"mean of {count} pairs"), rows)
+show.table(("there and back (pixels)", f"mean of {count} pairs"), rows)
 
 # %% [markdown]
 # DIPY's way back is the more exact: after every step it solves for the inverse anew and
@@ -836,7 +833,7 @@ for name, (u, moved, target) in (usual | eight).items():
     )
     warning[name] = [value.mean() for value in values]
     rows.append((name, *map("{:.3f}".format, warning[name])))
-plots.table(("", "NCC", "folded (%)", "sd of log determinant"), rows)
+show.table(("", "NCC", "folded (%)", "sd of log determinant"), rows)
 
 # %% [markdown]
 # The direct descent turns threes into fine eights, with an NCC that the network reaches
@@ -914,7 +911,7 @@ if (digits["source"], DIGIT) == ("mnist", 7):
 # print([value.mean() for value in judged(answer(half))])
 #
 # coarse = transforms.integrate_velocity(answer(half)["velocity"])
-# right = np.asarray(transforms.resize_displacement(coarse, 2))
+# right = np.asarray(transforms.upsample_displacement(coarse, 2))
 # for field in (right, right / 2):
 #     print(metrics.ncc(goal, np.asarray(transforms.warp(test, field))).mean())
 # ```

@@ -75,15 +75,12 @@ from helpers import (
     losses,
     metrics,
     networks,
-    plots,
-    profile,
     refinement,
-    scorecard,
     training,
     transforms,
-    widgets,
 )
-from helpers.data import cohort
+from registration import profile, scorecard, show
+from registration.scans import cohort
 
 SEED = 0
 settings = profile.choose(
@@ -131,7 +128,7 @@ def affine_of(split):
 
 
 # %%
-affine_network = networks.load("affine_t1")
+affine_network = models.load("affine_t1")
 train_affines, test_affines = affine_of(scans.train), affine_of(scans.test)
 
 # %% [markdown]
@@ -183,7 +180,7 @@ def unit(images):
 train, test = aligned(scans.train, train_affines), aligned(scans.test, test_affines)
 held_ids = range(len(train) - settings.held_back, len(train))
 fixed = scans.fixed.images(0)[boxed]
-plots.planes(
+show.planes(
     fixed=fixed,
     test_0=unit(test[0]),
     mean_of_the_test_scans=unit(test).mean(axis=0),
@@ -219,7 +216,7 @@ sharpness = [
     float(losses.smoothness(i[inner])[0]) for i in (unit(test[:1]), once, twice)
 ]
 names = ("affine alone", "field and affine, once", "one after the other")
-plots.table(("", "sharpness"), zip(names, [f"{s:.5f}" for s in sharpness], strict=True))
+show.table(("", "sharpness"), zip(names, [f"{s:.5f}" for s in sharpness], strict=True))
 
 
 # %% [markdown]
@@ -307,10 +304,10 @@ rows = [
     (name, *(f"{float(loss(crop[0], m)[0]):.4f}" for m in (crop[1], shaded)))
     for name, loss in measures.items()
 ]
-plots.table(("loss of the same pair", "as it is", "one side brighter"), rows)
+show.table(("loss of the same pair", "as it is", "one side brighter"), rows)
 
 # %%
-plots.planes(
+show.planes(
     local_NCC=by_hand * fixed_mask[box],
     voxel_mm=scans.voxel_mm,
     limits=(-1, 1),
@@ -351,9 +348,7 @@ def in_plane(field):
 # %%
 force = local_ncc.force(fixed, unit(test[:1]), window=5)
 part = (slice(28, 68), slice(20, 60))
-picture = plots.figure(
-    8, 3.8, "The force as arrows on the fixed ventricles; the moving"
-)
+picture = show.figure(8, 3.8, "The force as arrows on the fixed ventricles; the moving")
 axes = picture.subplots(1, 2)
 images = {"fixed, with the force": fixed, "moving": unit(test[:1])}
 for ax, (title, image) in zip(axes, images.items(), strict=True):
@@ -396,7 +391,7 @@ for name, build in builders.items():
     network = build(SIZE)
     field = network.output["velocity"].shape[1:-1]
     rows.append((name, f"{network.count_params():,}", " × ".join(map(str, field))))
-plots.table(("network", "weights", "grid of the field"), rows)
+show.table(("network", "weights", "grid of the field"), rows)
 
 # %% [markdown]
 # The third one is new. As the affine cascade of notebook 03, it looks at 4 mm first and
@@ -432,7 +427,7 @@ def squares(batch, outputs, smooth=0.01):
 # %%
 def refined_grid(displacement):
     """Bring a displacement of the 4 mm grid to 2 mm."""
-    return np.asarray(transforms.resize_displacement(displacement, 2))
+    return np.asarray(transforms.upsample_displacement(displacement, 2))
 
 
 SMALL = tuple(side // 2 for side in SIZE)
@@ -466,7 +461,7 @@ for name, (objective, build, *options) in trials.items():
     gained[name] = dice
 
 # %%
-plots.table(("4 mm, short training", "Dice", "folded %", "ms a step"), rows)
+show.table(("4 mm, short training", "Dice", "folded %", "ms a step"), rows)
 
 # %% [markdown]
 # After so few steps a network moves every head in the same way, and most rows of the
@@ -520,10 +515,10 @@ training_minutes = (time.perf_counter() - begin) / 60
 print(f"{training_minutes:.1f} minutes")
 
 # %%
-plots.loss_curve(history, x="step", size=(5.6, 2.4))
+show.loss_curve(history, x="step", size=(5.6, 2.4))
 
 # %%
-widgets.epochs(
+show.epochs(
     snapshots,
     ["affine", "4 mm", *(f"2 mm, {part}/8" for part in range(1, 9))],
     voxel_mm=scans.voxel_mm,
@@ -550,7 +545,7 @@ def velocity_of(network, index):
 def integrate(velocity):
     """Return the displacement of a velocity at half the resolution."""
     field = transforms.integrate_velocity(velocity, 5)
-    return transforms.resize_displacement(field, 2)
+    return transforms.upsample_displacement(field, 2)
 
 
 def score_all(velocities, seconds):
@@ -577,7 +572,7 @@ for name in ("affine", "learned"):
 # %%
 displacement = np.asarray(integrate(ops.convert_to_tensor(velocities[0])))
 moved_image = np.asarray(fetch(scans.test.images(0), displacement, test_affines[:1]))
-widgets.before_after(
+show.before_after(
     unit(test[0]),
     moved_image[boxed],
     fixed,
@@ -595,13 +590,13 @@ widgets.before_after(
 
 # %%
 determinant = np.asarray(transforms.jacobian_determinant(displacement))[0]
-picture = plots.figure(10, 4.2, "Warped grid, arrows and determinant in an axial slice")
+picture = show.figure(10, 4.2, "Warped grid, arrows and determinant in an axial slice")
 axes = picture.subplots(1, 3)
 slice_image = axial(fixed[0, ..., 0])
 flat = in_plane(displacement)
-plots.grid(displacement=flat, image=slice_image, step=4, ax=axes[0], title="grid")
-plots.quiver(flat, image=slice_image, step=4, ax=axes[1], title="arrows")
-plots.jacobian(axial(determinant), ax=axes[2])
+show.grid(displacement=flat, image=slice_image, step=4, ax=axes[0], title="grid")
+show.quiver(flat, image=slice_image, step=4, ax=axes[1], title="arrows")
+show.jacobian(axial(determinant), ax=axes[2])
 picture
 
 # %% [markdown]
@@ -622,7 +617,7 @@ pictures = {
     name: np.asarray(fetch_labels(moving_labels, field, test_affines[:1]))[0, ..., 0]
     for name, field in shown.items()
 }
-plots.planes(
+show.planes(
     **{name.replace(" ", "_"): (v[box] * 7) % 23 for name, v in pictures.items()},
     fixed=(fixed_labels[box] * 7) % 23,
     voxel_mm=scans.voxel_mm,
@@ -652,7 +647,7 @@ def per_structure(velocities=None):
 
 
 tensors = [ops.convert_to_tensor(v) for v in velocities]
-plots.sorted_bars(
+show.sorted_bars(
     [names.get(int(k), str(k)).replace("_", " ") for k in wanted],
     affine=per_structure(),
     learned=per_structure(tensors),
@@ -669,10 +664,10 @@ plots.sorted_bars(
 
 # %%
 back = np.asarray(integrate(-tensors[0]))
-errors = [metrics.inverse_consistency(displacement, back)[0]]
+errors = [transforms.inverse_error(displacement, back)[0]]
 for _ in range(3):
     back = -np.asarray(transforms.warp(displacement, back, fill="edge"))
-    errors.append(metrics.inverse_consistency(displacement, back)[0])
+    errors.append(transforms.inverse_error(displacement, back)[0])
 for count, error in enumerate(errors):
     print(f"after {count} iterations: {error:.3f} voxels from the start, in the mean")
 
@@ -700,7 +695,7 @@ results["learned + refinement"] = score_all(refined, refined_seconds)
 # it says how good it is, and what it is not for).
 
 # %%
-stored = networks.load("dense_t1")
+stored = models.load("dense_t1")
 velocity_of(stored, 0)
 found = [velocity_of(stored, i) for i in range(len(test))]
 stored_velocities, stored_seconds = zip(*found, strict=True)
@@ -716,14 +711,14 @@ for name, field in (("affine", nothing), ("affine and field", np.asarray(between
     moved = np.asarray(fetch_labels(labels, field, test_affines[:1]))
     dice = metrics.mean_dice(np.asarray(goal_labels), moved)
     rows.append((name, f"{dice:.3f}"))
-plots.table(("test scan 0 to test scan 1", "Dice"), rows)
+show.table(("test scan 0 to test scan 1", "Dice"), rows)
 
 # %% [markdown]
 # For two scans on their own grids, `register` does all of this, refinement included:
 #
 # ```python
-# matrix = register.affine(moving, fixed, networks.load("affine_t1"), steps=12)
-# found = register.dense(moving, fixed, networks.load("dense_t1"), matrix, steps=30)
+# matrix = register.affine(moving, fixed, models.load("affine_t1"), steps=12)
+# found = register.dense(moving, fixed, models.load("dense_t1"), matrix, steps=30)
 # ```
 #
 # ## The classical method, live
@@ -791,7 +786,7 @@ for i in range(len(test)):
     field = integrate(ops.convert_to_tensor(stored_velocities[i]))
     moved = fetch(scans.test.images(i), field, test_affines[i : i + 1])
     mean_dense += np.asarray(moved)[boxed][0, ..., 0] / len(test)
-plots.planes(
+show.planes(
     fixed=fixed,
     mean_after_affine=mean_affine,
     mean_after_field=mean_dense,
@@ -820,7 +815,7 @@ for name, field in fields.items():
     score = judge(scans.test, 0, field, test_affines[0])
     values = f"{score['dice']:.3f}", f"{score['folded_percent']:.2f}"
     rows.append((name, f"{similarity:.3f}", *values))
-plots.table(("test scan 0", "local NCC", "Dice", "folded %"), rows)
+show.table(("test scan 0", "local NCC", "Dice", "folded %"), rows)
 
 # %% [markdown]
 # Both descents make the picture fit better than one pass of the network, the free one

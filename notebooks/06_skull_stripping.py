@@ -76,15 +76,12 @@ from helpers import (
     losses,
     metrics,
     networks,
-    plots,
-    profile,
     sampling,
-    scorecard,
-    stripping,
     training,
     transforms,
 )
-from helpers.data import cohort
+from registration import masks, profile, scorecard, show
+from registration.scans import cohort
 
 SEED = 0
 settings = profile.choose(
@@ -133,7 +130,7 @@ def both(split):
 fixed, train, test = map(both, (scans.fixed, scans.train, scans.test))
 fixed_brain = shrink(scans.fixed.masks(0)[..., None].astype("float32")) > 0.5
 shape = fixed_brain.shape[1:-1]
-plots.planes(
+show.planes(
     head=fixed["skull"],
     brain=fixed["stripped"],
     voxel_mm=4,
@@ -211,7 +208,7 @@ def move(images, affine):
     return np.concatenate(parts)
 
 
-stored_affine = networks.load("affine_t1")
+stored_affine = models.load("affine_t1")
 start = {
     name: answers(stored_affine, split["stripped"], fixed["stripped"])
     for name, split in (("train", train), ("test", test))
@@ -243,7 +240,7 @@ for name, share in shares.items():
 # %%
 one = aligned["skull"][:1]
 force = pull(fixed["skull"], one)
-plots.planes(
+show.planes(
     pull=force / force.mean(),
     voxel_mm=4,
     outline=fixed_brain,
@@ -279,7 +276,7 @@ def local_ncc(fixed, moved, window=5):
 similar = local_ncc(fixed["skull"], one)
 inside = fixed_brain[0, ..., 0]
 head = (fixed["skull"][0, ..., 0] > 0.05) & ~inside
-plots.planes(
+show.planes(
     local_NCC=similar,
     voxel_mm=4,
     outline=fixed_brain,
@@ -357,7 +354,7 @@ nowhere = np.zeros((1, *shape, 3), "float32")
 @backend.compiled
 def fetch(labels, affine, displacement):
     """Fetch labels at 2 mm through a displacement at 4 mm, then an affine."""
-    fine = transforms.resize_displacement(displacement, 2)
+    fine = transforms.upsample_displacement(displacement, 2)
     field = transforms.compose_affine(affine, fine)
     return transforms.warp(labels, field, mode="nearest")
 
@@ -389,7 +386,7 @@ def two_by_two(scores):
     """Show the four cells as a table of Dice."""
     cells = {k: f"{v[0].mean():.3f} ± {v[0].std():.3f}" for k, v in scores.items()}
     lines = [(f"trained: {saw}", *(cells[saw, g] for g in kinds)) for saw in kinds]
-    return plots.table(("Dice", *(f"tested: {g}" for g in kinds)), lines)
+    return show.table(("Dice", *(f"tested: {g}" for g in kinds)), lines)
 
 
 two_by_two(affine_scores)
@@ -419,7 +416,7 @@ def costs(scores):
         mean, low, high, p = paired(scores[cell][0], scores["stripped", "stripped"][0])
         interval = f"{low:+.3f} to {high:+.3f}"
         lines.append((*cell, f"{mean:+.3f}", interval, f"{p:.1g}"))
-    return plots.table(("trained", "tested", "Dice", "95 % interval", "p"), lines)
+    return show.table(("trained", "tested", "Dice", "95 % interval", "p"), lines)
 
 
 costs(affine_scores)
@@ -506,10 +503,10 @@ for saw, given in fields:
     other = apart_inside(fields[saw, given], fields[same]).mean()
     lines.append((saw, given, *(f"{mm:.2f}" for mm in (*spent, other))))
 columns = ("trained", "tested", "mm in the brain", "mm in the rest of the head")
-plots.table((*columns, "mm from brain to brain"), lines)
+show.table((*columns, "mm from brain to brain"), lines)
 
 # %%
-plots.planes(
+show.planes(
     heads=millimetres(fields["skull", "skull"][0]),
     brains=millimetres(fields[same][0]),
     apart=millimetres(fields["skull", "skull"][0] - fields[same][0]),
@@ -534,7 +531,7 @@ volume = {
     kind: np.log(np.asarray(transforms.jacobian_determinant(fields[kind, kind][:1]))[0])
     for kind in kinds
 }
-plots.planes(
+show.planes(
     heads=volume["skull"],
     brains=volume["stripped"],
     voxel_mm=4,
@@ -578,7 +575,7 @@ table[wanted].round(3).set_index(wanted[:4]) if len(table) else "not measured he
 # %%
 differences = stored("skull_differences")
 shown = [line for line in differences.to_dict("records") if line["metric"] == "dice"]
-picture = plots.figure(9.2, 4.4, "Paired differences of Dice with 95 % intervals")
+picture = show.figure(9.2, 4.4, "Paired differences of Dice with 95 % intervals")
 axes = picture.subplots(1, 2, sharex=True)
 for ax, source in zip(axes, ("ixi", "simulated"), strict=True):
     lines = [line for line in shown if line["source"] == source]
@@ -643,11 +640,11 @@ atlas = scans.fixed.images(0)[0, ..., 0], scans.affine, scans.fixed.masks(0)[0]
 for i in range(3):
     found, own = carried_mask(i)
     image = scans.test.images(i)[0, ..., 0]
-    helped = stripping.brain_mask(image, scans.affine, "atlas", atlas)
+    helped = masks.brain_mask(image, scans.affine, "atlas", atlas)
     print(f"mask Dice by hand {agree(own, found):.3f}, helper {agree(own, helped):.3f}")
 
 # %%
-plots.planes(
+show.planes(
     carried=image * helped,
     own=image * own,
     voxel_mm=2,
@@ -661,7 +658,7 @@ plots.planes(
 # Stored, for all test scans: the same against other ways that need no download, judged
 # by the Dice against the cohort's masks. `bet` is the Brain Extraction Tool in Python
 # (`brainextractor` from PyPI: `pip install -r requirements/stripping.txt`, then
-# `stripping.brain_mask(image, affine, "bet")`); `median_otsu` is DIPY's, which was made
+# `masks.brain_mask(image, affine, "bet")`); `median_otsu` is DIPY's, which was made
 # for diffusion scans. A neck misleads both, so they are shown the upper 170 mm of the
 # head. HD-BET, deepbet, SynthStrip and ANTsPyNet are better known and fetch their
 # weights from a server when they first run; they are not measured here.
@@ -704,7 +701,7 @@ curve = curve - curve[:, [sizes.index(0)]]
 # %%
 masks = stored("skull_masks_pairs")  # one row a scan
 masks = masks[masks["source"] == scans.source] if len(masks) else masks
-picture = plots.figure(6.4, 3.0, "Dice against the error of the mask, in mm")
+picture = show.figure(6.4, 3.0, "Dice against the error of the mask, in mm")
 ax = picture.subplots()
 for column, name in enumerate(("affine", "dense")):
     ax.plot(sizes, curve[..., column].mean(axis=0), "o:", label=f"{name}, just now")
@@ -812,7 +809,7 @@ for saw, network in affine_networks.items():
         matched = affine_scores[saw, goal][0].mean()
         lines.append((saw, moving, goal, odd[saw, moving].mean(), matched))
 columns = ("trained", "moving scan", "fixed scan", "Dice", "both like the fixed scan")
-plots.table(columns, lines)
+show.table(columns, lines)
 
 # %% [markdown]
 # Hold the last two columns against each other: it fails altogether, with either network
@@ -886,7 +883,7 @@ if scans.source == "ixi":
 # votes = []
 # for i in range(5):
 #     atlas = scans.train.images(i)[0, ..., 0], scans.affine, scans.train.masks(i)[0]
-#     votes.append(stripping.brain_mask(image, scans.affine, "atlas", atlas))
+#     votes.append(masks.brain_mask(image, scans.affine, "atlas", atlas))
 # for mask in (*votes, np.mean(votes, axis=0) > 0.5):
 #     print(metrics.dice(own.astype("uint8"), mask.astype("uint8"))[1])
 # ```

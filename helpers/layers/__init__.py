@@ -1,6 +1,10 @@
 """Keras layers around the functions of `transforms`, `affines` and `local_ncc`."""
 
-from helpers.layers.dense import LocalNCCForce, ResizeDisplacement, VelocityIntegration
+from helpers.layers.dense import (
+    LocalNCCForce,
+    UpsampleDisplacement,
+    VelocityIntegration,
+)
 from helpers.layers.linear import (
     AffineFromParameters,
     BarycentreAlignment,
@@ -19,7 +23,7 @@ __all__ = [
     "BarycentreAlignment",
     "ComposeAffines",
     "LocalNCCForce",
-    "ResizeDisplacement",
+    "UpsampleDisplacement",
     "SpatialTransformer",
     "UnitBrightness",
     "VelocityIntegration",

@@ -1,8 +1,7 @@
 """Layers for a displacement at every voxel."""
 
-import keras
-
 from helpers import local_ncc, transforms
+from helpers.backend import keras
 
 
 @keras.saving.register_keras_serializable("registration")
@@ -34,8 +33,8 @@ class VelocityIntegration(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("registration")
-class ResizeDisplacement(keras.layers.Layer):
-    """Refine a displacement to a finer grid; see `transforms.resize_displacement`.
+class UpsampleDisplacement(keras.layers.Layer):
+    """Refine a displacement to a finer grid; see `transforms.upsample_displacement`.
 
     Args:
         factor: How many times finer, an int.
@@ -54,7 +53,7 @@ class ResizeDisplacement(keras.layers.Layer):
 
     def call(self, displacement):
         """Return the finer displacement."""
-        return transforms.resize_displacement(displacement, self.factor)
+        return transforms.upsample_displacement(displacement, self.factor)
 
     def get_config(self):
         """Return the arguments that make this layer again."""

@@ -1,8 +1,7 @@
 """Layers around the functions of `affines`."""
 
-import keras
-
 from helpers import affines
+from helpers.backend import keras
 from helpers.layers.spatial import plain
 
 

@@ -1,8 +1,7 @@
 """Layers that bring an image or an affine onto a grid."""
 
-import keras
-
 from helpers import sampling, transforms
+from helpers.backend import keras
 
 
 @keras.saving.register_keras_serializable("registration")

@@ -1,8 +1,7 @@
 """Networks that give an affine: one look, or passes from coarse to fine."""
 
-import keras
-
 from helpers import layers
+from helpers.backend import keras
 from helpers.networks import parts
 
 

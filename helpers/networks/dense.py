@@ -1,8 +1,7 @@
 """Networks that give a displacement for every voxel."""
 
-import keras
-
 from helpers import layers
+from helpers.backend import keras
 from helpers.networks import parts
 
 ENCODER = (16, 32, 32, 32)
@@ -107,7 +106,7 @@ def dense_network(
     velocity = _velocity(features, len(shape))
     displacement = layers.VelocityIntegration(squarings)(velocity)
     factor = 2 ** (len(encoder) + 1 - len(decoder))
-    displacement = layers.ResizeDisplacement(factor)(displacement)
+    displacement = layers.UpsampleDisplacement(factor)(displacement)
     outputs = {"transform": displacement, "velocity": velocity}
     return parts.model(images, outputs, name)
 
@@ -147,12 +146,12 @@ def dense_cascade(
     coarse = unet(half, encoder[:-1], decoder[1:], force, "coarse")(small)
     velocity = _velocity(coarse, len(shape), "coarse_velocity")
     displacement = layers.VelocityIntegration(squarings)(velocity)
-    displacement = layers.ResizeDisplacement(2)(displacement)
+    displacement = layers.UpsampleDisplacement(2)(displacement)
     moved = layers.SpatialTransformer()(images[0], displacement)
     fine = unet(shape, encoder, decoder[:-1], force, "fine")([moved, images[1]])
     velocity = velocity + _velocity(fine, len(shape))
     displacement = layers.VelocityIntegration(squarings)(velocity)
-    displacement = layers.ResizeDisplacement(2)(displacement)
+    displacement = layers.UpsampleDisplacement(2)(displacement)
     outputs = {"transform": displacement, "velocity": velocity}
     return parts.model(images, outputs, name)
 

@@ -1,8 +1,7 @@
 """What the builders share."""
 
-import keras
-
 from helpers import backend, layers
+from helpers.backend import keras
 
 
 def registration(network, spacing=1.0):

@@ -15,15 +15,15 @@ disc = [np.hypot(*(np.indices((24, 24)) - 12.0)) < radius for radius in range(2,
 disc = np.array(disc, "float32")
 """
 CELLS = {
-    "slices": 'widgets.slices(head, 4.0, outline=head > 0, title="slices")',
-    "before_after": 'widgets.before_after(moved, head, head, voxel_mm=4, title="both")',
-    "epochs": "widgets.epochs([[d, d, 1 - d] for d in disc])",
-    "morph": "widgets.morph(disc)",
-    "weights": "widgets.weights(disc[:3], [0.1, 1, 10])",
+    "slices": 'show.slices(head, 4.0, outline=head > 0, title="slices")',
+    "before_after": 'show.before_after(moved, head, head, voxel_mm=4, title="both")',
+    "epochs": "show.epochs([[d, d, 1 - d] for d in disc])",
+    "morph": "show.morph(disc)",
+    "weights": "show.weights(disc[:3], [0.1, 1, 10])",
     "affine": (
         "def draw(gain, shift):\n"
         "    return np.roll(disc[4] * gain, int(shift), axis=1)\n"
-        "widgets.affine_sliders(draw, gain=(0, 1, 0.5), shift=(-9, 9, 0))"
+        "show.affine_sliders(draw, gain=(0, 1, 0.5), shift=(-9, 9, 0))"
     ),
 }
 
@@ -36,12 +36,12 @@ def notebook(cells):
 
 def stored_cell():
     """Return a cell with the output that `make run` stores, not run here."""
-    from helpers import widgets
+    from registration import show
 
     steps = np.arange(8)[:, None, None] * np.tri(12)[None] / 8
-    data, metadata = widgets.epochs(steps, title="stored")._repr_mimebundle_()
+    data, metadata = show.epochs(steps, title="stored")._repr_mimebundle_()
     output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
-    return nbformat.v4.new_code_cell("widgets.epochs(steps)", outputs=[output])
+    return nbformat.v4.new_code_cell("show.epochs(steps)", outputs=[output])
 
 
 def write(folder, root):

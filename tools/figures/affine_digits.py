@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import layers, losses, networks, plots, training
-from helpers.data import mnist
+from helpers import layers, losses, networks, training
+from registration import show
+from registration.scans import mnist
 
 import keras  # isort: skip: helpers sets the switches of its backend
 
@@ -55,7 +56,7 @@ def main():
         goal = np.repeat(fixed, COUNT, axis=0)
         moved = trained(data["train"], fixed)([moving, goal])["moved"]
         columns += zip(moving, goal, np.asarray(moved), strict=True)
-    picture = plots.figure(0.72 * len(columns) + 0.3, 2.3, "Digits before and after")
+    picture = show.figure(0.72 * len(columns) + 0.3, 2.3, "Digits before and after")
     axes = picture.subplots(3, len(columns))
     for column, cells in enumerate(columns):
         for ax, image in zip(axes[:, column], cells, strict=True):

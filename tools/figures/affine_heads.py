@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import networks, plots, transforms
-from helpers.data import cohort
+from helpers import transforms
+from registration import show
+from registration.scans import cohort
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 
@@ -13,7 +14,7 @@ IMAGES = Path(__file__).resolve().parents[2] / "images"
 def main():
     """Register the test heads by the stored network and draw their means."""
     scans = cohort.load("ixi", voxel_mm=2.0, skull=False, limit=1, progress=False)
-    network = networks.load("affine_t1")
+    network = models.load("affine_t1")
     fixed = scans.fixed.images(0)
     before, after = np.zeros((2, *scans.shape), "float32")
     for index in range(len(scans.test)):
@@ -23,7 +24,7 @@ def main():
         field = transforms.affine_displacement(affine, scans.shape)
         before += moving[0, ..., 0] / len(scans.test)
         after += np.asarray(transforms.warp(moving, field))[0, ..., 0] / len(scans.test)
-    picture = plots.planes(
+    picture = show.planes(
         mean_of_25_before=before,
         mean_of_25_after=after,
         the_fixed_head=fixed,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import losses, networks, plots, training
-from helpers.data import mnist
+from helpers import losses, networks, training
+from registration import show
+from registration.scans import mnist
 
 import keras  # isort: skip: helpers sets the switches of its backend
 
@@ -42,16 +43,14 @@ def main():
     moving, fixed = test[:COUNT], np.roll(test, 1, axis=0)[:COUNT]
     outputs = trained(digits["train"])([moving, fixed])
     moved, fields = np.asarray(outputs["moved"]), np.asarray(outputs["transform"])
-    picture = plots.figure(
-        COUNT + 0.4, 4.1, "Digits, their grids, and what they become"
-    )
+    picture = show.figure(COUNT + 0.4, 4.1, "Digits, their grids, and what they become")
     axes = picture.subplots(4, COUNT)
     for column in range(COUNT):
         for line, images in zip((0, 2, 3), (moving, moved, fixed), strict=True):
             image = images[column, ..., 0]
             axes[line, column].imshow(image, cmap="gray", vmin=0, vmax=1)
         image = moving[column]
-        plots.grid(displacement=fields[column], image=image, ax=axes[1, column])
+        show.grid(displacement=fields[column], image=image, ax=axes[1, column])
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
     names = ("moving", "grid", "moved", "fixed")

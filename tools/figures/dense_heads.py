@@ -6,8 +6,9 @@ import nibabel
 import numpy as np
 from scipy import ndimage
 
-from helpers import networks, plots, register
-from helpers.data import cohort
+from helpers import networks
+from registration import register, show
+from registration.scans import cohort
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 
@@ -30,7 +31,7 @@ def main():
         for mean, points in zip(means, (linear, found.points(world)), strict=True):
             places = np.moveaxis(nibabel.affines.apply_affine(to_voxels, points), -1, 0)
             mean += ndimage.map_coordinates(moving, places, order=1) / len(scans.test)
-    picture = plots.planes(
+    picture = show.planes(
         mean_of_25_affine=means[0],
         mean_of_25_dense=means[1],
         the_fixed_head=fixed,

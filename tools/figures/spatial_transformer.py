@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import affines, backend, losses, plots, transforms
-from helpers.data import mnist
+from helpers import affines, backend, losses, transforms
+from registration import show
+from registration.scans import mnist
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 STOPS = (0, 4, 15, 40, 150)
@@ -26,7 +27,7 @@ def main():
 
     slope_of = backend.compiled(backend.value_and_gradient(mismatch))
     affine = affines.identity(2)
-    picture = plots.figure(11.2, 3.9, "A sampling grid learns to align two sevens")
+    picture = show.figure(11.2, 3.9, "A sampling grid learns to align two sevens")
     axes = picture.subplots(2, len(STOPS) + 1)
     for step in range(max(STOPS) + 1):
         if step in STOPS:
@@ -45,7 +46,7 @@ def main():
 
 def draw(top, low, moving, displacement, title):
     """Draw the grid on the moving digit, and below it what the grid fetches."""
-    plots.grid(displacement=displacement, image=moving, step=3, ax=top, title=title)
+    show.grid(displacement=displacement, image=moving, step=3, ax=top, title=title)
     top.set(xlim=(-9, 40), ylim=(40, -9), facecolor="0.85")
     moved = np.asarray(transforms.warp(moving, displacement))
     low.imshow(moved[0, ..., 0], cmap="gray", vmin=0, vmax=1)

@@ -5,8 +5,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from helpers import affines, plots, transforms
-from helpers.data import cohort
+from helpers import affines, transforms
+from registration import show
+from registration.scans import cohort
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 
@@ -40,7 +41,7 @@ def place_and_size(mask, affine):
 def draw(volumes, mask, alt):
     """Draw a sagittal and an axial plane of each volume side by side."""
     x, _, z = np.argwhere(mask).mean(axis=0).round().astype(int)
-    picture = plots.figure(10.4, 2.3, alt)
+    picture = show.figure(10.4, 2.3, alt)
     axes = picture.subplots(1, len(volumes))
     titles = {
         "fixed": "one head",

@@ -1,0 +1,5 @@
+"""Register a reader's own scans: the application that the series ends in.
+
+`registration.scans` and `registration.show` need no Keras; importing this package
+starts nothing.
+"""

@@ -1,0 +1,1 @@
+"""Heads made here, with known transforms between them."""

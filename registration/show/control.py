@@ -1,0 +1,249 @@
+"""The frame slider: one self-contained HTML control.
+
+The frames lie in the page as images; a range input chooses which of them is seen.
+Where scripts are not run (an untrusted notebook, a code-hosting site) the same images
+stand side by side as a strip.
+"""
+
+import base64
+import dataclasses
+import html
+import pathlib
+import string
+
+from registration.show import pixels
+
+FOLDER = pathlib.Path(__file__).parent
+CSS = (FOLDER / "control.css").read_text(encoding="utf-8")
+SCRIPT = (FOLDER / "control.js").read_text(encoding="utf-8")
+WIDTH = 720  # pixels of the widest control
+PAGE = string.Template(
+    """<div class="reg-control $kind" data-interval="$interval" role="group"
+ aria-label="$title">
+<p class="reg-title">$title</p>
+$body
+<p class="reg-text">$description</p>
+<p class="reg-still"><small>$still</small></p>
+</div>
+<style>$css</style>
+<script>$script</script>
+"""
+)
+STILL = (
+    "A slider steps through these pictures once the cell is run, or the notebook is "
+    "trusted (in JupyterLab: View, Activate Command Palette, Trust Notebook)."
+)
+
+
+class Control:
+    """Show an HTML control, or a still picture where HTML is not shown."""
+
+    def __init__(self, html_text, still, description):
+        """Keep the three forms of one output.
+
+        Args:
+            html_text: The control.
+            still: 8-bit picture that stands for it.
+            description: Text that stands for both.
+        """
+        self.html = html_text
+        self.still = still
+        self.description = description
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        mime, data = pixels.encode(self.still)
+        return {
+            "text/html": self.html,
+            mime: base64.b64encode(data).decode("ascii"),
+            "text/plain": self.description,
+        }, {mime: {"alt": self.description}}
+
+
+@dataclasses.dataclass
+class Player:
+    """Describe one screen with its slider.
+
+    Attributes:
+        images: 8-bit arrays of one shape.
+        labels: One text a frame.
+        name: What the slider changes.
+        start: Index of the first frame shown.
+        width: Pixels on the page.
+        marks: HTML laid over the picture.
+        positions: Fractions that the frames hand to the lines of other screens.
+        kind: Class of the player, for its style.
+    """
+
+    images: list
+    labels: list
+    name: str
+    start: int = 0
+    width: int = WIDTH
+    marks: str = ""
+    positions: list | None = None
+    kind: str = ""
+
+    def thumbnails(self, most):
+        """Return the `img` elements; all but `most` of them hidden without script."""
+        shown = set(pixels.picks(len(self.images), most))
+        width = min(self.width, 800 // max(1, len(shown)))
+        parts = []
+        for i, (image, label) in enumerate(zip(self.images, self.labels, strict=True)):
+            text = html.escape(str(label), quote=True)
+            alt = html.escape(f"{self.name}: {label}", quote=True)
+            at = f' data-at="{self.positions[i]:.4f}"' if self.positions else ""
+            display = "inline-block" if i in shown else "none"
+            parts.append(
+                f'<img src="{pixels.data_uri(image)}" alt="{alt}" title="{text}" '
+                f'width="{width}" style="display:{display}" '
+                f'data-label="{text}"{at}>'
+            )
+        return "".join(parts)
+
+    def body(self, *, most, play):
+        """Return the HTML of this screen."""
+        name = html.escape(self.name, quote=True)
+        sharp = " reg-sharp" if self.width >= 2 * self.images[0].shape[1] else ""
+        button = '<button type="button">▶ Play</button>' if play else ""
+        return (
+            f'<div class="reg-player {self.kind}" style="--reg-width:{self.width}px">'
+            f'<div class="reg-screen{sharp}">{self.thumbnails(most)}{self.marks}</div>'
+            f'<div class="reg-row reg-show" style="display:none">{button}'
+            f'<input type="range" min="0" max="{len(self.images) - 1}" step="1" '
+            f'value="{self.start}" aria-label="{name}">'
+            f'<output aria-live="off">{html.escape(str(self.labels[self.start]))}'
+            "</output></div></div>"
+        )
+
+
+def page(kind, title, description, body, *, interval=400, still=STILL):
+    """Return a control's HTML from its parts."""
+    return PAGE.substitute(
+        kind=kind,
+        title=html.escape(title, quote=True),
+        description=html.escape(description),
+        body=body,
+        interval=interval,
+        css=CSS,
+        script=SCRIPT,
+        still=still,
+    )
+
+
+def fitting_width(image_width, widest=WIDTH):
+    """Return the width in pixels at which a picture is shown: whole multiples."""
+    return int(image_width * max(1, min(widest // image_width, 12)))
+
+
+def check_frames(images, labels, limits=(0.0, 1.0)):
+    """Return `(pixels, labels)`, checked.
+
+    Raises:
+        ValueError: If there is no frame, shapes differ or labels do not fit.
+    """
+    images = [pixels.to_pixels(image, limits) for image in images]
+    if not images:
+        raise ValueError("A slider needs at least one frame. Received: 0")
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        raise ValueError(f"Frames should have one shape. Received: {sorted(shapes)}")
+    labels = [str(i) for i in range(len(images))] if labels is None else list(labels)
+    if len(labels) != len(images):
+        raise ValueError(
+            f"labels should hold {len(images)} texts. Received: {len(labels)}"
+        )
+    return images, labels
+
+
+def frames(
+    images,
+    labels=None,
+    title="",
+    description="",
+    *,
+    play=False,
+    start=0,
+    name="frame",
+    limits=(0.0, 1.0),
+    width=None,
+    interval=400,
+):
+    """Step through pictures with a slider that needs no kernel.
+
+    Args:
+        images: 2D arrays `(height, width)`, colour ones `(height, width, 3)` or
+            figures, all of one size. Small arrays are best: the page enlarges them.
+        labels: One text a frame, shown beside the slider; unset, its number.
+        title: Text above.
+        description: What the slider shows, for all and for those who cannot see it.
+        play: Whether a button plays the frames: for time, training, a deformation.
+        start: Index of the first frame shown.
+        name: What the slider changes, such as "epoch".
+        limits: The values that become black and white.
+        width: Pixels on the page; unset, a multiple of the frame's, at most 720.
+        interval: Milliseconds between frames while playing.
+
+    Returns:
+        A `Control`.
+
+    Raises:
+        ValueError: If there is no frame, shapes differ or labels do not fit.
+    """
+    images, labels = check_frames(images, labels, limits)
+    player = Player(
+        images,
+        labels,
+        name,
+        start % len(images),
+        width or fitting_width(images[0].shape[1]),
+    )
+    body = f'<div class="reg-players">{player.body(most=pixels.STRIP, play=play)}</div>'
+    text = described(title, description, name, labels)
+    return Control(
+        page("reg-frames", title, description, body, interval=interval),
+        pixels.strip(images),
+        text,
+    )
+
+
+def choice(players, title, description, *, play=False, still=STILL):
+    """Build a control that shows one of several players, chosen by name.
+
+    Args:
+        players: Dict of a choice's text to its `Player`.
+        title: Text above.
+        description: What it shows.
+        play: Whether each has a button that plays it.
+        still: Text where scripts do not run.
+
+    Returns:
+        A `Control`.
+    """
+    buttons, bodies = [], []
+    for i, (text, player) in enumerate(players.items()):
+        checked = " checked" if i == 0 else ""
+        buttons.append(
+            f'<label><input type="radio" name="choice" value="{i}"{checked}>'
+            f"{html.escape(text)}</label>"
+        )
+        bodies.append(player.body(most=3, play=play))
+    body = (
+        '<div class="reg-row reg-show reg-choice" style="display:none">'
+        f"{''.join(buttons)}</div>"
+        f'<div class="reg-players">{"".join(bodies)}</div>'
+    )
+    first = next(iter(players.values()))
+    text = described(title, description, " or ".join(players), first.labels)
+    return Control(
+        page("reg-frames", title, description, body, still=still),
+        pixels.strip([p.images[i] for p in players.values() for i in (0, -1)], 6),
+        text,
+    )
+
+
+def described(title, description, name, labels):
+    """Return the sentence that stands for a control where nothing is drawn."""
+    span = f"{labels[0]} to {labels[-1]}"
+    return ". ".join(t.rstrip(".") for t in (title, description) if t) + (
+        f". Slider over {name}, {span}."
+    )

@@ -1,0 +1,258 @@
+"""What registration finds: one type that moves scans, labels and points.
+
+A transform maps a point of the *fixed* world to the point of the *moving* world from
+which it is fetched, both in RAS millimetres. It is a chain of parts, each a matrix or
+a `Field`; a chain is followed from point to point, so that whatever it moves is
+interpolated once. NumPy and SciPy alone: applying a transform starts no Keras.
+"""
+
+import dataclasses
+
+import nibabel
+import numpy as np
+from scipy import ndimage
+
+from registration.scans import grid as grids
+from registration.scans import scan as scans
+
+ITERATIONS = 50
+SETTLED_VOXELS = 1e-3
+ROWS_AT_ONCE = 2**20
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Field:
+    """A displacement of the world, known on a grid.
+
+    Between voxels it is interpolated linearly; beyond the grid it goes on with the
+    value at its edge.
+
+    Attributes:
+        grid: `grid.Grid`.
+        displacement: Float32 array `(*shape, 3)` in RAS mm, to be added to a point.
+        back: The same of the way back, or None where it is not known; then it is
+            found by iteration.
+    """
+
+    grid: grids.Grid
+    displacement: np.ndarray
+    back: np.ndarray | None = None
+
+    def __post_init__(self):
+        """Check that there is a vector for every voxel."""
+        for name in ("displacement", "back"):
+            array = getattr(self, name)
+            if array is not None and array.shape != (*self.grid.shape, 3):
+                raise ValueError(
+                    f"{name} must be {(*self.grid.shape, 3)}, a vector a voxel. "
+                    f"Received: {array.shape}"
+                )
+
+    def points(self, points):
+        """Displace points `(..., 3)` in RAS mm."""
+        voxels = _voxels(self.grid.affine, points)
+        moved = [
+            ndimage.map_coordinates(
+                self.displacement[..., axis], voxels, order=1, mode="nearest"
+            )
+            for axis in range(3)
+        ]
+        return points + np.stack(moved, axis=-1)
+
+    def voxels(self):
+        """Return the displacement in voxels of the grid, float32 `(*shape, 3)`."""
+        turn = np.linalg.inv(self.grid.affine[:3, :3]).T
+        return (self.displacement @ turn).astype("float32")
+
+    def inverse(self):
+        """Return the `Field` of the way back.
+
+        Raises:
+            ValueError: If it has to be found, and the field folds or is too steep.
+
+        Reference:
+            Chen et al., Medical Physics 35 (2008), for the iteration.
+        """
+        back = _found_back(self) if self.back is None else self.back
+        return Field(self.grid, back, self.displacement)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Transform:
+    """From points of the fixed world to those of the moving world, RAS mm.
+
+    Attributes:
+        parts: Tuple of float64 arrays `(4, 4)` and `Field`s, in the order in which a
+            point passes them. Empty for the transform that moves nothing.
+    """
+
+    parts: tuple = ()
+
+    def __post_init__(self):
+        """Keep matrices as float64, and join those that follow each other."""
+        joined = []
+        for part in self.parts:
+            if not isinstance(part, Field):
+                part = np.asarray(part, "float64")
+                if part.shape != (4, 4) or not np.isfinite(part).all():
+                    raise ValueError(
+                        "a part must be a Field or a finite (4, 4) matrix. "
+                        f"Received: {part!r}"
+                    )
+                if joined and not isinstance(joined[-1], Field):
+                    part = part @ joined.pop()
+            joined.append(part)
+        object.__setattr__(self, "parts", tuple(joined))
+
+    def __matmul__(self, inner):
+        """Return the transform that applies `inner` first, then this one."""
+        return Transform((*inner.parts, *self.parts))
+
+    @property
+    def is_affine(self):
+        """Whether there is no field in it."""
+        return not self.fields
+
+    @property
+    def fields(self):
+        """The `Field`s among the parts, a list."""
+        return [part for part in self.parts if isinstance(part, Field)]
+
+    @property
+    def affine(self):
+        """The matrices alone, multiplied: float64 `(4, 4)`."""
+        matrix = np.eye(4)
+        for part in self.parts:
+            matrix = matrix if isinstance(part, Field) else part @ matrix
+        return matrix
+
+    def points(self, points):
+        """Carry points of the fixed scan to the moving one.
+
+        Args:
+            points: Float array `(..., 3)` in RAS mm.
+
+        Returns:
+            Array like `points`.
+
+        Raises:
+            ValueError: If the points are not of three coordinates.
+        """
+        points = np.asarray(points)
+        if points.shape[-1:] != (3,):
+            raise ValueError(f"points must be (..., 3). Received: {points.shape}")
+        kind = points.dtype if points.dtype.kind == "f" else np.dtype("float64")
+        for part in self.parts:
+            if isinstance(part, Field):
+                points = part.points(points)
+            else:
+                points = nibabel.affines.apply_affine(part, points)
+        return points.astype(kind)
+
+    def inverse(self):
+        """Return the transform from the moving world to the fixed one.
+
+        Raises:
+            ValueError: If a matrix is singular, or as `Field.inverse`.
+        """
+        parts = []
+        for part in reversed(self.parts):
+            if isinstance(part, Field):
+                parts.append(part.inverse())
+                continue
+            if abs(np.linalg.det(part[:3, :3])) < 1e-9:
+                raise ValueError(f"a singular matrix has no inverse. Received: {part}")
+            parts.append(np.linalg.inv(part))
+        return Transform(parts)
+
+    def apply(self, scan, grid):
+        """Bring a moving scan onto a grid of the fixed world, in one interpolation.
+
+        The image is read linearly, labels and mask by nearest neighbour, landmarks
+        through the inverse; whatever lies outside the scan is zero. Where the grid is
+        coarser than the scan, the image is read on a finer one and averaged.
+
+        Args:
+            scan: The moving `scan.Scan`.
+            grid: `grid.Grid`, mostly the fixed scan's.
+
+        Returns:
+            A `scan.Scan` on the grid.
+        """
+        factors = grids.block_factors(scan.affine, grid)
+        parts = {"image": np.empty(grid.shape, "float32")}
+        for name in ("labels", "mask"):
+            if getattr(scan, name) is not None:
+                parts[name] = np.empty(grid.shape, getattr(scan, name).dtype)
+        for rows in _slabs(grid, factors):
+            points = self.points(grid.points(rows))
+            for name in set(parts) - {"image"}:
+                parts[name][rows] = fetch(getattr(scan, name), scan.affine, points)
+            if max(factors) > 1:
+                fine = slice(rows.start * factors[0], rows.stop * factors[0])
+                points = self.points(grid.subdivided(factors).points(fine))
+            read = fetch(scan.image, scan.affine, points, "linear")
+            parts["image"][rows] = grids.block_mean(read, factors)
+        if scan.landmarks is not None:
+            parts["landmarks"] = self.inverse().points(scan.landmarks)
+        return scans.Scan(affine=grid.affine, name=scan.name, **parts)
+
+
+def fetch(volume, affine, points, mode="nearest"):
+    """Read a volume at points of the world; whatever lies outside of it is zero.
+
+    Args:
+        volume: Array `(i, j, k)`.
+        affine: `(4, 4)`, its voxels to RAS mm.
+        points: Array `(..., 3)` in RAS mm.
+        mode: `"nearest"`, or `"linear"`, which falls to zero within one voxel of the
+            border.
+
+    Returns:
+        Array `(...)` of the volume's type.
+
+    Raises:
+        ValueError: If `mode` is neither.
+    """
+    if mode not in ("nearest", "linear"):
+        raise ValueError(f"mode must be nearest or linear. Received: {mode!r}")
+    voxels = _voxels(affine, points)
+    if mode == "linear":
+        return ndimage.map_coordinates(volume, voxels, order=1, mode="grid-constant")
+    index = np.floor(voxels + 0.5).astype("int64")
+    size = np.reshape(volume.shape, (3, *[1] * (index.ndim - 1)))
+    inside = np.all((index >= 0) & (index < size), axis=0)
+    values = np.zeros(inside.shape, volume.dtype)
+    values[inside] = volume[tuple(index[:, inside])]
+    return values
+
+
+def _voxels(affine, points):
+    """Return where RAS points lie in a volume, float64 `(3, ...)` in voxels."""
+    voxels = nibabel.affines.apply_affine(np.linalg.inv(affine), points)
+    return np.moveaxis(voxels, -1, 0)
+
+
+def _slabs(grid, factors):
+    """Cut a grid into slices along its first axis that are small enough to hold."""
+    row = int(np.prod(grid.shape[1:])) * int(np.prod(factors))
+    step = max(1, ROWS_AT_ONCE // row)
+    for start in range(0, grid.shape[0], step):
+        yield slice(start, min(start + step, grid.shape[0]))
+
+
+def _found_back(field):
+    """Solve `back(y) = -displacement(y + back(y))` by fixed-point iteration."""
+    start = field.grid.points().astype("float64")
+    back, least = -field.displacement.astype("float64"), field.grid.spacing.min()
+    for _ in range(ITERATIONS):
+        there = start + back
+        new = there - field.points(there)
+        gap = np.abs(new - back).max() / least
+        back = new
+        if gap < SETTLED_VOXELS:
+            return back.astype("float32")
+    raise ValueError(
+        "the field has no inverse that can be found: it folds, or is steeper than a "
+        f"voxel a voxel. Received: {gap:.2g} voxels left after {ITERATIONS} iterations"
+    )

@@ -1,0 +1,97 @@
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from helpers import metrics
+from registration import masks
+from registration.scans.sources.simulated import subject as simulate
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    grid = simulate.grid(4.0)
+    return [simulate.subject([7, number], grid) for number in range(2)]
+
+
+def overlap(one, other):
+    return metrics.dice(one.astype("uint8"), other.astype("uint8"))[1]
+
+
+def test_an_atlas_finds_the_brain_of_another_head(subjects):
+    atlas, scan = subjects
+    found = masks.brain_mask(
+        scan.image, scan.affine, "atlas", (atlas.image, atlas.affine, atlas.labels > 0)
+    )
+    assert overlap(scan.labels > 0, found) > 0.9
+    assert overlap(scan.labels > 0, atlas.labels > 0) < overlap(scan.labels > 0, found)
+
+
+def test_a_head_whose_header_is_shifted_keeps_its_mask(subjects):
+    atlas = subjects[0]
+    place = atlas.affine.copy()
+    place[:3, 3] += [12.0, -30.0, 25.0]
+    found = masks.brain_mask(
+        atlas.image, place, "atlas", (atlas.image, atlas.affine, atlas.labels > 0)
+    )
+    # The network is not told that the two are one head, so it is off by a little.
+    assert overlap(atlas.labels > 0, found) > 0.95
+
+
+def test_bet_gets_the_image_in_millimetres_and_prints_nothing(monkeypatch, capsys):
+    seen = {}
+
+    class BrainExtractor:
+        def __init__(self, img):
+            seen["zooms"] = img.header.get_zooms()
+            self.mask = np.asarray(img.dataobj) > 0.5
+
+        def run(self):
+            print("Iteration: 1")
+
+        def compute_mask(self):
+            print("done")
+
+    module = types.SimpleNamespace(BrainExtractor=BrainExtractor)
+    monkeypatch.setitem(sys.modules, "brainextractor", module)
+    image = np.random.default_rng(0).uniform(size=(6, 7, 8)).astype("float32")
+    found = masks.brain_mask(image, np.diag([2.0, 2, 2, 1]), "bet")
+    np.testing.assert_array_equal(found, image > 0.5)
+    assert seen["zooms"] == (2, 2, 2)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_tools_do_not_see_the_neck(monkeypatch):
+    seen = []
+
+    def median_otsu(image, **options):
+        seen.append(image.shape)
+        return image, image > 0
+
+    monkeypatch.setattr("dipy.segment.mask.median_otsu", median_otsu)
+    image = np.zeros((8, 8, 60), "float32")
+    image[2:6, 2:6, :50] = 1
+    found = masks.brain_mask(image, np.diag([5.0, 5, 5, 1]), "median_otsu")
+    assert seen == [(8, 8, 60 - 16)]
+    assert not found[..., :16].any()
+    assert found[3, 3, 16:50].all()
+
+
+def test_a_missing_tool_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "brainextractor", None)
+    with pytest.raises(ImportError, match="requirements/stripping.txt"):
+        masks.brain_mask(np.zeros((4, 4, 4)), np.eye(4), "bet")
+
+
+@pytest.mark.parametrize(
+    ("method", "atlas", "complaint"),
+    [
+        ("fsl", None, "one of .* Received: 'fsl'"),
+        ("atlas", None, "Received: 'atlas' without one"),
+        ("bet", (0, 0, 0), "Received: 'bet' with one"),
+    ],
+)
+def test_an_unknown_method_and_a_missing_atlas_are_refused(method, atlas, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        masks.brain_mask(np.zeros((4, 4, 4)), np.eye(4), method, atlas)
