@@ -110,7 +110,7 @@ def store(network, name, builder, options, contract, folder=None):
 
 
 def _check_name(name):
-    if not re.fullmatch(r"[\w-]+", str(name)):
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
         raise ValueError(
             f"a model's name has letters, digits, _ and - only. Received: {name!r}"
         )

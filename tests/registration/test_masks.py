@@ -6,13 +6,12 @@ import pytest
 
 from helpers import metrics
 from registration import masks
-from registration.scans.sources.simulated import subject as simulate
+from tests.registration import heads
 
 
 @pytest.fixture(scope="module")
 def subjects():
-    grid = simulate.grid(4.0)
-    return [simulate.subject([7, number], grid) for number in range(2)]
+    return [heads.head([7, number], skull=True) for number in range(2)]
 
 
 def overlap(one, other):
@@ -21,22 +20,18 @@ def overlap(one, other):
 
 def test_an_atlas_finds_the_brain_of_another_head(subjects):
     atlas, scan = subjects
-    found = masks.brain_mask(
-        scan.image, scan.affine, "atlas", (atlas.image, atlas.affine, atlas.labels > 0)
-    )
-    assert overlap(scan.labels > 0, found) > 0.9
-    assert overlap(scan.labels > 0, atlas.labels > 0) < overlap(scan.labels > 0, found)
+    found = masks.brain_mask(scan.image, scan.affine, "atlas", atlas)
+    assert overlap(scan.mask, found) > 0.9
+    assert overlap(scan.mask, atlas.mask) < overlap(scan.mask, found)
 
 
 def test_a_head_whose_header_is_shifted_keeps_its_mask(subjects):
     atlas = subjects[0]
     place = atlas.affine.copy()
     place[:3, 3] += [12.0, -30.0, 25.0]
-    found = masks.brain_mask(
-        atlas.image, place, "atlas", (atlas.image, atlas.affine, atlas.labels > 0)
-    )
+    found = masks.brain_mask(atlas.image, place, "atlas", atlas)
     # The network is not told that the two are one head, so it is off by a little.
-    assert overlap(atlas.labels > 0, found) > 0.95
+    assert overlap(atlas.mask, found) > 0.95
 
 
 def test_bet_gets_the_image_in_millimetres_and_prints_nothing(monkeypatch, capsys):
