@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import re
 import typing
 
 from helpers import networks
+from registration import files
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "models"
 BUILDERS = ("affine_cascade", "dense_cascade", "dense_network")
@@ -102,11 +102,11 @@ def store(network, name, builder, options, contract, folder=None):
     stored = {"builder": builder, "options": options, **contract}
     _check_contract(name, {**stored, "sha256": ""})
     folder.mkdir(parents=True, exist_ok=True)
-    weights, partial = folder / f"{name}.weights.h5", folder / f"{name}.part.weights.h5"
-    network.save_weights(partial)
-    stored["sha256"] = hashlib.sha256(partial.read_bytes()).hexdigest()
-    os.replace(partial, weights)
-    (folder / f"{name}.json").write_text(json.dumps(stored, indent=2) + "\n")
+    with files.whole(folder / f"{name}.weights.h5") as partial:
+        network.save_weights(partial, overwrite=True)
+        stored["sha256"] = hashlib.sha256(partial.read_bytes()).hexdigest()
+    with files.whole(folder / f"{name}.json") as partial:
+        partial.write_text(json.dumps(stored, indent=2) + "\n")
 
 
 def _check_name(name):

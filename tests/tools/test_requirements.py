@@ -12,6 +12,7 @@ ROOT = notebooks.ROOT
 READER, DEV = "requirements.txt", "requirements/dev.txt"
 OPTIONAL = "requirements/stripping.txt"
 MODULES = {"ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
+MODULES["simpleitk"] = "SimpleITK"
 PYTHONS = ("3.10.13", "3.11.7", "3.12.1", "3.13.0")
 SYSTEMS = ("linux", "darwin")
 
