@@ -1,5 +1,7 @@
+import os
 import pathlib
 import runpy
+import signal
 import subprocess
 import sys
 
@@ -91,12 +93,32 @@ def test_the_device_has_a_name():
 
 def test_importing_a_module_prints_nothing_and_turns_one_dnn_on():
     code = (
-        "import os; os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None); import helpers;"
+        "import os; os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None);"
+        "from helpers import losses;"
         "assert os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1'"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_is_said_while_the_backend_aborts_is_shown_without_the_chatter(tmp_path):
+    (tmp_path / "keras.py").write_text(
+        "import os\n"
+        "os.write(2, b'I0000 00:00:1.2 chatter\\nF0000 this processor lacks AVX\\n')\n"
+        "os.abort()\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-c", "import helpers.backend"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == -signal.SIGABRT
+    assert "F0000 this processor lacks AVX" in done.stderr
+    assert "chatter" not in done.stderr
+
+
+def test_importing_the_package_alone_starts_nothing():
+    code = "import sys, helpers, helpers.metrics; assert 'keras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_a_keras_backend_without_gradients_is_refused(monkeypatch):

@@ -39,7 +39,7 @@ def force_by_loops(fixed, moved, window, step=1e-4):
         for edge in (0, -1):
             np.moveaxis(gradient, axis, 0)[edge, ..., axis] = 0
     # The sum over the windows, not their mean, and never divided by less than 0.01.
-    force = moved.size * slope[..., None] * gradient
+    force = moved.size * slope[..., None] / (2 * step) * gradient
     return force / np.sqrt(np.mean(force**2) + 1e-4)
 
 
@@ -52,7 +52,7 @@ def test_the_force_is_the_slope_of_the_local_ncc_along_each_axis(ndim, window):
         one, other = (image[..., 0].astype("float64") for image in (f, m))
         expected = force_by_loops(one, other, window)
         # float32, and forces of up to 4.
-        np.testing.assert_allclose(found, expected, atol=5e-5)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @both_dimensions

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from keras import ops
@@ -80,3 +83,17 @@ def test_nan_in_an_image_stops_with_an_error():
     fixed[0, 4, 4] = np.nan
     with pytest.raises(ValueError, match="not finite.*Received: .*nan"):
         refinement.affine(moving, fixed, affines.identity(2, 2), steps=2)
+
+
+def test_losses_made_on_the_fly_are_let_go():
+    kept = []
+    for _ in range(2 * refinement.PROGRAMS):
+
+        def loss(fixed, moved):
+            return ops.mean(ops.square(fixed - moved), axis=(1, 2, 3))
+
+        refinement.affine(blobs(2), blobs(2), affines.identity(2, 2), loss, steps=1)
+        kept.append(weakref.ref(loss))
+        del loss
+    gc.collect()
+    assert sum(one() is not None for one in kept) <= refinement.PROGRAMS
