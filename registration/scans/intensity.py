@@ -32,9 +32,13 @@ def barycentre(image, affine):
     Returns:
         Float64 array `(3,)` in RAS mm.
     """
-    mass = image.sum(dtype="float64")
-    profiles = [image.sum(axis=tuple({0, 1, 2} - {axis})) for axis in range(3)]
-    centre = [p @ np.arange(len(p), dtype="float64") / mass for p in profiles]
+    # In float64: in float32 the sums, and so a network's start, would depend by a
+    # thousandth of a millimetre on the order in which the voxels lie in memory.
+    profiles = [
+        image.sum(axis=tuple({0, 1, 2} - {axis}), dtype="float64") for axis in range(3)
+    ]
+    mass = profiles[0].sum()
+    centre = [p @ np.arange(len(p)) / mass for p in profiles]
     return affine[:3, :3] @ centre + affine[:3, 3]
 
 
