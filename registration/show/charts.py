@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib import ticker
 
-from registration.show import style
+from registration.show import style, tables
 
 
 def loss_curve(history, *, x="epoch", y="loss", log=False, size=(5.6, 2.6), alt=None):
@@ -109,7 +109,7 @@ def sorted_bars(
 
 
 def table(columns, rows, *, title=None, widths=None, alt=None):
-    """Draw a small table as a picture, for places that show no HTML table.
+    """Draw a small table as a picture; `html_table` is read on a phone as well.
 
     Args:
         columns: Heads of the columns.
@@ -124,10 +124,7 @@ def table(columns, rows, *, title=None, widths=None, alt=None):
     Raises:
         ValueError: If a row has another number of cells than there are columns.
     """
-    cells = [[c if isinstance(c, str) else f"{c:.3g}" for c in row] for row in rows]
-    for row in cells:
-        if len(row) != len(columns):
-            raise ValueError(f"A row should have {len(columns)} cells. Received: {row}")
+    columns, cells = tables.as_texts(columns, rows)
     if widths is None:
         widths = [max(map(len, c)) + 3 for c in zip(columns, *cells, strict=True)]
     edges = np.cumsum([0, *widths]) / sum(widths)

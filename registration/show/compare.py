@@ -1,10 +1,6 @@
 """Before and after, each laid over the fixed image: blend, checkerboard, flicker."""
 
-import html
-
-import numpy as np
-
-from registration.show import control, pixels, slices
+from registration.show import arrays, control, montage, pixels
 
 MODES = ("blend", "checkerboard", "flicker")
 
@@ -43,50 +39,38 @@ def before_after(
     Raises:
         ValueError: If the shapes differ.
     """
-    arrays = [slices.squeeze(a) for a in (fixed, before, after)]
-    if len({a.shape for a in arrays}) > 1:
+    fixed, before, after = map(arrays.squeeze, (fixed, before, after))
+    if not before.shape == after.shape == fixed.shape:
         raise ValueError(
             "before, after and fixed should have one shape. "
-            f"Received: {[a.shape for a in arrays]}"
+            f"Received: {before.shape}, {after.shape}, {fixed.shape}"
         )
-    if limits is None:
-        limits = (float(arrays[0].min()), float(np.quantile(arrays[0], 0.999)))
-    marks = ""
-    if arrays[0].ndim == 3:
-        marks = slices.montage_marks(arrays[0].shape)
-        arrays = [slices.montage(a, voxel_mm or 1.0, at) for a in arrays]
-    images = [pixels.to_pixels(a, limits) for a in arrays]
+    limits = arrays.span(fixed, top=0.999) if limits is None else limits
+    marks, shown = "", (fixed, before, after)
+    if fixed.ndim == 3:
+        voxel_mm = 1.0 if voxel_mm is None else voxel_mm
+        marks = montage.marks(fixed.shape, voxel_mm)
+        shown = [montage.laid_out(volume, voxel_mm, at) for volume in shown]
+    images = [pixels.to_pixels(image, limits) for image in shown]
     width = control.fitting_width(images[0].shape[1])
     sharp = " reg-sharp" if width >= 3 * images[0].shape[1] else ""
     texts = ("fixed", *names)
     tags = "".join(
-        f'<img src="{pixels.data_uri(image)}" alt="{html.escape(text, quote=True)}" '
-        f'title="{html.escape(text, quote=True)}" width="{min(width, 260)}" '
-        'style="display:inline-block">'
-        for image, text in zip(images, texts, strict=True)
+        f'<img src="{pixels.data_uri(image)}" alt="{text}" title="{text}" '
+        f'width="{min(width, 260)}" style="display:inline-block">'
+        for image, text in zip(images, map(control.escape, texts), strict=True)
     )
-    moved, modes = _radios("moved", (1, 2), names, 1), _radios("mode", MODES, MODES, 0)
     body = (
-        f'<div class="reg-row reg-show reg-moved" style="display:none">{moved}</div>'
-        f'<div class="reg-row reg-show reg-mode" style="display:none">{modes}</div>'
-        f'<div class="reg-player" style="--reg-width:{width}px">'
+        control.radios("moved", names, values=(1, 2), chosen=1)
+        + control.radios("mode", MODES, values=MODES)
+        + f'<div class="reg-player" style="--reg-width:{width}px">'
         f'<div class="reg-screen{sharp}">{tags}{marks}</div>'
         '<div class="reg-row reg-show" style="display:none">'
         '<input type="range" min="0" max="10" step="1" value="5" '
         'aria-label="how the two pictures are mixed"><output></output></div></div>'
     )
-    text = f"{title}. {description} Pictures: {', '.join(texts)}."
     return control.Control(
-        control.page("reg-compare", title, description, body, still=control.STILL),
+        control.page("reg-compare", title, description, body),
         pixels.strip(images),
-        text,
-    )
-
-
-def _radios(group, values, texts, chosen):
-    """Return a row of radio buttons."""
-    return "".join(
-        f'<label><input type="radio" name="{group}" value="{value}"'
-        f"{' checked' if i == chosen else ''}>{html.escape(text)}</label>"
-        for i, (value, text) in enumerate(zip(values, texts, strict=True))
+        f"{title}. {description} Pictures: {', '.join(texts)}.",
     )

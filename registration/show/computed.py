@@ -1,10 +1,10 @@
 """Sliders that compute, with frames in their place where there is no kernel."""
 
 import math
-import os
 
 import numpy as np
 
+from registration import settings
 from registration.show import control, pixels
 
 AFFINE = {
@@ -15,7 +15,6 @@ AFFINE = {
     "shift_rows": (-10.0, 10.0, 0.0),
     "shift_columns": (-10.0, 10.0, 0.0),
 }
-BUILD = "REGISTRATION_BUILD"
 
 
 class Live(control.Control):
@@ -54,9 +53,14 @@ def live(callback, ranges, *, title="", description="", count=7, limits=(0.0, 1.
         A `Live` control.
 
     Raises:
-        ValueError: If a start lies outside its range.
+        ValueError: If a start lies outside its range, or a name is none that
+            `callback` could take.
     """
     for name, (low, high, start) in ranges.items():
+        if not name.isidentifier():
+            raise ValueError(
+                f"A slider should be named as an argument is. Received: {name!r}"
+            )
         if not low <= start <= high:
             raise ValueError(
                 f"{name} should start within {low} and {high}. Received: {start}"
@@ -75,13 +79,12 @@ def live(callback, ranges, *, title="", description="", count=7, limits=(0.0, 1.
         ]
         text = name.replace("_", " ")
         labels = [f"{text} {value:.3g}".replace("-", "−") for value in values]
-        images, labels = control.check_frames(images, labels, limits)
-        width = control.fitting_width(images[0].shape[1], 600)
+        images, labels, width = control.check_frames(images, labels, limits, 600)
         first = int(np.argmin(np.abs(values - start)))
         players[text] = control.Player(images, labels, text, first, width)
     frozen = control.choice(players, title, description)
     shown = Live(frozen.html, frozen.still, frozen.description)
-    if not os.environ.get(BUILD):
+    if not settings.value("REGISTRATION_BUILD"):
         shown.box = _box(callback, ranges, title, description, limits)
     return shown
 
@@ -110,12 +113,13 @@ def _box(callback, ranges, title, description, limits):
 
     def draw(change=None):
         image = callback(**{name: slider.value for name, slider in sliders.items()})
-        image = pixels.to_pixels(image, limits)
-        factor = control.fitting_width(image.shape[1], 440) // image.shape[1]
+        (image,), _, width = control.check_frames([image], None, limits, 440)
+        factor = max(1, width // image.shape[1])
         image = image.repeat(factor, axis=0).repeat(factor, axis=1)
         mime, data = pixels.encode(image)
         picture.format = mime.split("/")[1]
         picture.value = data
+        picture.width = str(width)
 
     for slider in sliders.values():
         slider.observe(draw, "value")
@@ -127,7 +131,9 @@ def _box(callback, ranges, title, description, limits):
             slider.value = ranges[name][2]
 
     reset.on_click(back)
-    head = ipywidgets.HTML(f"<b>{title}</b> {description}")
+    head = ipywidgets.HTML(
+        f"<b>{control.escape(title)}</b> {control.escape(description)}"
+    )
     numbers = ipywidgets.VBox([*sliders.values(), reset])
     wrap = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
     both = ipywidgets.Box([numbers, picture], layout=wrap)

@@ -5,7 +5,6 @@ Where scripts are not run (an untrusted notebook, a code-hosting site) the same 
 stand side by side as a strip.
 """
 
-import base64
 import dataclasses
 import html
 import pathlib
@@ -23,16 +22,19 @@ PAGE = string.Template(
 <p class="reg-title">$title</p>
 $body
 <p class="reg-text">$description</p>
-<p class="reg-still"><small>$still</small></p>
 </div>
 <style>$css</style>
 <script>$script</script>
 """
 )
-STILL = (
-    "A slider steps through these pictures once the cell is run, or the notebook is "
-    "trusted (in JupyterLab: View, Activate Command Palette, Trust Notebook)."
-)
+# A page that drops scripts drops styles too, so this is read only where the sliders
+# lie still, whatever made them do so.
+TRUST_NOTE = """\
+<p class="reg-trust">The rows of pictures in this notebook are sliders. They wake once
+it is trusted (in JupyterLab: View, Activate Command Palette, Trust Notebook) or its
+cells are run.</p>
+<style>.reg-trust { display: none; }</style>
+"""
 
 
 class Control:
@@ -54,7 +56,7 @@ class Control:
         mime, data = pixels.encode(self.still)
         return {
             "text/html": self.html,
-            mime: base64.b64encode(data).decode("ascii"),
+            mime: pixels.base64_text(data),
             "text/plain": self.description,
         }, {mime: {"alt": self.description}}
 
@@ -89,8 +91,7 @@ class Player:
         width = min(self.width, 800 // max(1, len(shown)))
         parts = []
         for i, (image, label) in enumerate(zip(self.images, self.labels, strict=True)):
-            text = html.escape(str(label), quote=True)
-            alt = html.escape(f"{self.name}: {label}", quote=True)
+            text, alt = escape(label), escape(f"{self.name}: {label}")
             at = f' data-at="{self.positions[i]:.4f}"' if self.positions else ""
             display = "inline-block" if i in shown else "none"
             parts.append(
@@ -102,7 +103,6 @@ class Player:
 
     def body(self, *, most, play):
         """Return the HTML of this screen."""
-        name = html.escape(self.name, quote=True)
         sharp = " reg-sharp" if self.width >= 2 * self.images[0].shape[1] else ""
         button = '<button type="button">▶ Play</button>' if play else ""
         return (
@@ -110,24 +110,52 @@ class Player:
             f'<div class="reg-screen{sharp}">{self.thumbnails(most)}{self.marks}</div>'
             f'<div class="reg-row reg-show" style="display:none">{button}'
             f'<input type="range" min="0" max="{len(self.images) - 1}" step="1" '
-            f'value="{self.start}" aria-label="{name}">'
-            f'<output aria-live="off">{html.escape(str(self.labels[self.start]))}'
+            f'value="{self.start}" aria-label="{escape(self.name)}">'
+            f'<output aria-live="off">{escape(self.labels[self.start])}'
             "</output></div></div>"
         )
 
 
-def page(kind, title, description, body, *, interval=400, still=STILL):
-    """Return a control's HTML from its parts."""
+def escape(text):
+    """Return any text as HTML, safe in a paragraph and in an attribute."""
+    return html.escape(str(text), quote=True)
+
+
+def page(kind, title, description, body, *, interval=400):
+    """Return a control's HTML from its parts; `body` is HTML, the others are texts."""
     return PAGE.substitute(
         kind=kind,
-        title=html.escape(title, quote=True),
-        description=html.escape(description),
+        title=escape(title),
+        description=escape(description),
         body=body,
-        interval=interval,
+        interval=int(interval),
         css=CSS,
         script=SCRIPT,
-        still=still,
     )
+
+
+def players(*bodies):
+    """Return the HTML of several screens beside each other."""
+    return f'<div class="reg-players">{"".join(bodies)}</div>'
+
+
+def radios(group, texts, *, values=None, chosen=0):
+    """Return the HTML of a row of radio buttons, one a text.
+
+    Args:
+        group: What they choose; also the class of the row, `reg-<group>`.
+        texts: What stands beside them.
+        values: What the script reads; unset, their numbers.
+        chosen: Index of the one that is on.
+    """
+    values = range(len(texts)) if values is None else values
+    buttons = "".join(
+        f'<label><input type="radio" name="{group}" value="{value}"'
+        f"{' checked' if i == chosen else ''}>{escape(text)}</label>"
+        for i, (value, text) in enumerate(zip(values, texts, strict=True))
+    )
+    shown = f"reg-row reg-show reg-{group}"
+    return f'<div class="{shown}" style="display:none">{buttons}</div>'
 
 
 def fitting_width(image_width, widest=WIDTH):
@@ -135,24 +163,40 @@ def fitting_width(image_width, widest=WIDTH):
     return int(image_width * max(1, min(widest // image_width, 12)))
 
 
-def check_frames(images, labels, limits=(0.0, 1.0)):
-    """Return `(pixels, labels)`, checked.
+def check_frames(images, labels, limits=(0.0, 1.0), widest=WIDTH):
+    """Turn frames into pixels and check that they fit together.
+
+    Args:
+        images: Arrays or figures.
+        labels: One text a frame; unset, its number.
+        limits: The values that become black and white.
+        widest: Pixels on the page that an enlarged array may take.
+
+    Returns:
+        `(pixels, labels, width)`: 8-bit arrays, texts, and pixels on the page: those
+        of a figure, or a multiple of an array's.
 
     Raises:
         ValueError: If there is no frame, shapes differ or labels do not fit.
     """
-    images = [pixels.to_pixels(image, limits) for image in images]
-    if not images:
+    images = list(images)
+    drawn = [pixels.to_pixels(image, limits) for image in images]
+    if not drawn:
         raise ValueError("A slider needs at least one frame. Received: 0")
-    shapes = {image.shape for image in images}
+    if any(image.ndim == 3 for image in drawn):
+        drawn = [pixels.in_colour(image) for image in drawn]
+    shapes = {image.shape for image in drawn}
     if len(shapes) > 1:
         raise ValueError(f"Frames should have one shape. Received: {sorted(shapes)}")
-    labels = [str(i) for i in range(len(images))] if labels is None else list(labels)
-    if len(labels) != len(images):
+    labels = [str(i) for i in range(len(drawn))] if labels is None else list(labels)
+    if len(labels) != len(drawn):
         raise ValueError(
-            f"labels should hold {len(images)} texts. Received: {len(labels)}"
+            f"labels should hold {len(drawn)} texts. Received: {len(labels)}"
         )
-    return images, labels
+    width = drawn[0].shape[1]
+    if pixels.is_figure(images[0]):
+        return drawn, labels, width // pixels.SCALE
+    return drawn, labels, fitting_width(width, widest)
 
 
 def frames(
@@ -189,55 +233,35 @@ def frames(
     Raises:
         ValueError: If there is no frame, shapes differ or labels do not fit.
     """
-    images, labels = check_frames(images, labels, limits)
-    player = Player(
-        images,
-        labels,
-        name,
-        start % len(images),
-        width or fitting_width(images[0].shape[1]),
-    )
-    body = f'<div class="reg-players">{player.body(most=pixels.STRIP, play=play)}</div>'
-    text = described(title, description, name, labels)
+    images, labels, fitting = check_frames(images, labels, limits)
+    player = Player(images, labels, name, start % len(images), int(width or fitting))
+    body = players(player.body(most=pixels.STRIP, play=play))
     return Control(
         page("reg-frames", title, description, body, interval=interval),
         pixels.strip(images),
-        text,
+        described(title, description, name, labels),
     )
 
 
-def choice(players, title, description, *, play=False, still=STILL):
+def choice(named, title, description):
     """Build a control that shows one of several players, chosen by name.
 
     Args:
-        players: Dict of a choice's text to its `Player`.
+        named: Dict of a choice's text to its `Player`.
         title: Text above.
         description: What it shows.
-        play: Whether each has a button that plays it.
-        still: Text where scripts do not run.
 
     Returns:
         A `Control`.
     """
-    buttons, bodies = [], []
-    for i, (text, player) in enumerate(players.items()):
-        checked = " checked" if i == 0 else ""
-        buttons.append(
-            f'<label><input type="radio" name="choice" value="{i}"{checked}>'
-            f"{html.escape(text)}</label>"
-        )
-        bodies.append(player.body(most=3, play=play))
-    body = (
-        '<div class="reg-row reg-show reg-choice" style="display:none">'
-        f"{''.join(buttons)}</div>"
-        f'<div class="reg-players">{"".join(bodies)}</div>'
-    )
-    first = next(iter(players.values()))
-    text = described(title, description, " or ".join(players), first.labels)
+    bodies = [player.body(most=3, play=False) for player in named.values()]
+    body = radios("choice", list(named)) + players(*bodies)
+    first = next(iter(named.values()))
+    ends = [player.images[i] for player in named.values() for i in (0, -1)]
     return Control(
-        page("reg-frames", title, description, body, still=still),
-        pixels.strip([p.images[i] for p in players.values() for i in (0, -1)], 6),
-        text,
+        page("reg-frames", title, description, body),
+        pixels.strip(ends, 6),
+        described(title, description, " or ".join(named), first.labels),
     )
 
 

@@ -2,7 +2,7 @@
 
 from matplotlib import patches
 
-from registration.show import style
+from registration.show import arrays, style
 
 
 def _box(ax, x, y, text, *, colour="white", width=1.5, height=0.8):
@@ -117,7 +117,7 @@ def _picture_box(ax, name, image, x, y, side=1.4):
         return
     half = side / 2
     extent = (x - half, x + half, y - half, y + half)
-    ax.imshow(style.as_image(image, name), cmap=style.GRAY, extent=extent, zorder=2)
+    ax.imshow(arrays.as_image(image, name), cmap=style.GRAY, extent=extent, zorder=2)
     ax.text(x, y + half + 0.06, name, ha="center", va="bottom", fontsize=9)
     ax.set_xlim(0, 13.4)
     ax.set_ylim(0, 4.2)

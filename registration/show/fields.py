@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib import collections, colors
 
-from registration.show import style
+from registration.show import arrays, style
 
 
 def _frame(ax, shape):
@@ -55,19 +55,19 @@ def grid(
         both = "both" if points is not None else "neither"
         raise ValueError(f"Give points or displacement, one of them. Received: {both}")
     if points is None:
-        points = style.as_field(displacement)
+        points = arrays.as_field(displacement)
         points = points + _identity(points.shape)
     else:
-        points = style.as_field(points, "points")
+        points = arrays.as_field(points, "points")
     step = step or max(1, round(max(points.shape[:2]) / 16))
     picture, ax = style.axes_of(ax, size + 0.4, size, alt or "Grid of sampling points")
     rows = np.unique(np.r_[0 : points.shape[0] : step, points.shape[0] - 1])
     columns = np.unique(np.r_[0 : points.shape[1] : step, points.shape[1] - 1])
     lines = [points[r, :, ::-1] for r in rows] + [points[:, c, ::-1] for c in columns]
     if image is not None:
-        ax.imshow(style.as_image(image), cmap=style.GRAY)
+        ax.imshow(arrays.as_image(image), cmap=style.GRAY)
     ax.add_collection(collections.LineCollection(lines, colors=colour, linewidths=0.9))
-    shape = points.shape if image is None else style.as_image(image).shape
+    shape = points.shape if image is None else arrays.as_image(image).shape
     _frame(ax, shape)
     if image is None:
         low = np.minimum(points.min((0, 1)), -0.5)
@@ -96,13 +96,13 @@ def quiver(
     Returns:
         The figure.
     """
-    field = style.as_field(displacement)
+    field = arrays.as_field(displacement)
     step = step or max(1, round(max(field.shape[:2]) / 16))
     picture, ax = style.axes_of(
         ax, size + 1.0, size, alt or "Displacement as arrows on the fixed grid"
     )
     if image is not None:
-        ax.imshow(style.as_image(image), cmap=style.GRAY)
+        ax.imshow(arrays.as_image(image), cmap=style.GRAY)
     start = _identity(field.shape)[step // 2 :: step, step // 2 :: step]
     arrow = field[step // 2 :: step, step // 2 :: step]
     drawn = ax.quiver(
@@ -139,7 +139,7 @@ def jacobian(determinant, *, ax=None, limit=None, title=None, size=3.2, alt=None
     Returns:
         The figure.
     """
-    values = style.as_image(determinant, "determinant")
+    values = arrays.as_image(determinant, "determinant")
     if limit is None:
         limit = float(np.clip(np.quantile(np.abs(values - 1), 0.995), 0.05, 1))
     picture, ax = style.axes_of(

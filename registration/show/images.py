@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from registration.show import style
+from registration.show import arrays, style
 
 
 def panels(
@@ -34,7 +34,7 @@ def panels(
     """
     if not images:
         raise ValueError(f"panels needs at least one named image. Received: {images}")
-    shown = {name: style.as_image(image, name) for name, image in images.items()}
+    shown = {name: arrays.as_image(image, name) for name, image in images.items()}
     titles = [name.replace("_", " ") for name in shown]
     columns = columns or min(len(shown), 5)
     count = -(-len(shown) // columns)
@@ -45,43 +45,19 @@ def panels(
         (size + 0.35) * count,
         alt or "Images side by side: " + ", ".join(titles),
     )
-    if limits is None:
-        finite = [image[np.isfinite(image)] for image in shown.values()]
-        finite = np.concatenate(finite) if finite else np.zeros(1)
-        limits = (finite.min(), finite.max()) if finite.size else (0, 1)
-    for i, ax in enumerate(axes.flat):
-        if i >= len(shown):
-            ax.set_axis_off()
-            continue
-        image = list(shown.values())[i]
-        ax.imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1])
+    low, high = arrays.span(*shown.values()) if limits is None else limits
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
+    for i, (ax, image) in enumerate(zip(axes.flat, shown.values(), strict=False)):
+        ax.imshow(image, cmap=cmap, vmin=low, vmax=high)
         ax.set_title(titles[i])
         if unit is None:
             ax.set(xticks=[], yticks=[])
-            continue
-        if unit is None:
-            ax.set_xticks([])
-            ax.set_yticks([])
             continue
         ax.set_xlabel(f"column ({unit})")
         if i % columns == 0:
             ax.set_ylabel(f"row ({unit})")
     return picture
-
-
-def _cases(array, count, name):
-    """Return `array` as `(count, height, width)`; one image serves all cases."""
-    array = np.asarray(array)
-    if array.ndim == 4 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim == 2:
-        array = array[None]
-    if array.ndim != 3 or array.shape[0] not in (1, count):
-        raise ValueError(
-            f"{name} should hold {count} images (count, height, width) or one. "
-            f"Received: an array of shape {array.shape}"
-        )
-    return np.broadcast_to(array, (count, *array.shape[1:])).astype("float32")
 
 
 def rows(moving, fixed, moved, labels=None, *, size=1.25, alt=None):
@@ -105,9 +81,9 @@ def rows(moving, fixed, moved, labels=None, *, size=1.25, alt=None):
         ValueError: If the arrays do not fit together.
     """
     count = 1 if np.ndim(moved) == 2 else len(moved)
-    moving = _cases(moving, count, "moving")
-    fixed = _cases(fixed, count, "fixed")
-    moved = _cases(moved, count, "moved")
+    moving = arrays.as_images(moving, count, "moving")
+    fixed = arrays.as_images(fixed, count, "fixed")
+    moved = arrays.as_images(moved, count, "moved")
     if not moving.shape == fixed.shape == moved.shape:
         raise ValueError(
             "moving, fixed and moved should have one shape. "
@@ -116,8 +92,8 @@ def rows(moving, fixed, moved, labels=None, *, size=1.25, alt=None):
     if labels is not None and len(labels) != count:
         raise ValueError(f"labels should be {count} texts. Received: {len(labels)}")
     before, after = moving - fixed, moved - fixed
-    high = max(np.abs(before).max(), np.abs(after).max(), 1e-6)
-    low, top = min(moving.min(), fixed.min()), max(moving.max(), fixed.max())
+    high = max(1e-6, *map(abs, arrays.span(before, after)))
+    low, top = arrays.span(moving, fixed)
     height = size * moving.shape[1] / moving.shape[2]
     picture, axes = style.subplots(
         count,
@@ -164,11 +140,11 @@ def checkerboard(fixed, moved, squares=8, *, before=None, size=3.2, alt=None):
     Raises:
         ValueError: If the shapes differ.
     """
-    fixed = style.as_image(fixed, "fixed")
+    fixed = arrays.as_image(fixed, "fixed")
     others = {"moved": moved} if before is None else {"before": before, "after": moved}
     boards = {}
     for name, other in others.items():
-        other = style.as_image(other, name)
+        other = arrays.as_image(other, name)
         if other.shape != fixed.shape:
             raise ValueError(
                 "fixed and moved should have one shape. "

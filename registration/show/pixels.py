@@ -6,9 +6,31 @@ import io
 import numpy as np
 from PIL import Image
 
+from registration.show import arrays
+
+SCALE = 2  # stored pixels of a figure for each pixel that it takes on a page
 JPEG_QUALITY = 80
+PNG_WORTH = 1.2  # how many times the bytes of the JPEG a PNG may have
 STRIP = 5  # frames in a strip
 STRIP_WIDTH = 900  # pixels
+
+
+def rendered(figure, **options):
+    """Draw a figure with `SCALE` times the pixels it takes on a page.
+
+    Args:
+        figure: An object with `savefig` and `dpi`, as matplotlib's figures.
+        **options: Passed to `savefig`.
+
+    Returns:
+        Unsigned 8-bit array `(height, width, 3)`; `(height, width)` if all is gray.
+    """
+    buffer = io.BytesIO()
+    dpi = SCALE * getattr(figure, "dpi", 100)
+    figure.savefig(buffer, format="png", dpi=dpi, **options)
+    colour = np.asarray(Image.open(buffer).convert("RGB"))
+    gray = (colour[..., :1] == colour).all()
+    return colour[..., 0] if gray else colour
 
 
 def to_pixels(image, limits=(0.0, 1.0)):
@@ -17,7 +39,7 @@ def to_pixels(image, limits=(0.0, 1.0)):
     Args:
         image: `(height, width)` or `(height, width, 3)`, also with axes of length one
             around it; unsigned 8-bit as it is, anything else scaled by `limits`. Or
-            an object with `savefig`.
+            an object with `savefig`, drawn with `SCALE` times its pixels.
         limits: The values that become black and white.
 
     Returns:
@@ -26,20 +48,13 @@ def to_pixels(image, limits=(0.0, 1.0)):
     Raises:
         ValueError: If it is neither.
     """
-    if hasattr(image, "savefig"):
-        buffer = io.BytesIO()
-        image.savefig(buffer, format="png", dpi=getattr(image, "dpi", 100))
-        return np.asarray(Image.open(buffer).convert("RGB"))
-    array = np.asarray(image)
-    pixels = array
-    while pixels.ndim > 2 and pixels.shape[0] == 1:
-        pixels = pixels[0]
-    if pixels.ndim == 3 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
+    if is_figure(image):
+        return rendered(image)
+    pixels = arrays.squeeze(image)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] != 3):
         raise ValueError(
             "A frame should be an image (height, width), one with three colours or "
-            f"a figure. Received: an array of shape {array.shape}"
+            f"a figure. Received: an array of shape {np.shape(image)}"
         )
     if pixels.dtype == np.uint8:
         return pixels
@@ -48,34 +63,75 @@ def to_pixels(image, limits=(0.0, 1.0)):
     return np.round(255 * np.clip(np.nan_to_num(scaled), 0, 1)).astype("uint8")
 
 
-def encode(pixels):
-    """Store 8-bit pixels as a PNG or a JPEG, whichever is smaller.
+def is_figure(image):
+    """Return whether `image` is drawn, not an array."""
+    return hasattr(image, "savefig")
+
+
+def in_colour(pixels):
+    """Return 8-bit pixels `(height, width)` with three equal colours."""
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
+
+
+def encode(pixels, mime=None):
+    """Store 8-bit pixels as a PNG or a JPEG.
+
+    A PNG is exact up to 256 colours, so it is taken unless the JPEG is much smaller.
 
     Args:
         pixels: Unsigned 8-bit array `(height, width)` or `(height, width, 3)`.
+        mime: `"image/png"` or `"image/jpeg"`; unset, whichever suits.
 
     Returns:
         The pair `(mime type, bytes)`.
     """
     image = Image.fromarray(pixels)
     png, jpeg = io.BytesIO(), io.BytesIO()
-    lossless = image.quantize(256, dither=0) if image.mode == "RGB" else image
-    lossless.save(png, "PNG", optimize=True)
+    palette = image.mode == "RGB"
+    exact = image.quantize(256, dither=Image.Dither.NONE) if palette else image
+    exact.save(png, "PNG", optimize=True)
     image.save(jpeg, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    if png.tell() <= jpeg.tell():
-        return "image/png", png.getvalue()
-    return "image/jpeg", jpeg.getvalue()
+    if mime is None:
+        small = png.tell() <= PNG_WORTH * jpeg.tell()
+        mime = "image/png" if small else "image/jpeg"
+    return mime, (png if mime == "image/png" else jpeg).getvalue()
+
+
+def base64_text(data):
+    """Return bytes as the text that a notebook or an address holds."""
+    return base64.b64encode(data).decode("ascii")
 
 
 def data_uri(pixels):
     """Return 8-bit pixels as the address of an image that carries its own bytes."""
     mime, data = encode(pixels)
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
+    return f"data:{mime};base64,{base64_text(data)}"
 
 
 def picks(count, most=STRIP):
     """Return at most `most` evenly spread indices below `count`."""
     return sorted({int(i) for i in np.linspace(0, count - 1, min(count, most)).round()})
+
+
+def beside(images, gap=4, fill=255):
+    """Lay out images from left to right, their middles on one line.
+
+    Args:
+        images: Arrays `(height, width, ...)` that differ in height and width only.
+        gap: Pixels between them.
+        fill: Value of the gaps.
+
+    Returns:
+        One array.
+    """
+    height = max(image.shape[0] for image in images)
+    columns = []
+    for image in images:
+        above = (height - image.shape[0]) // 2
+        edges = [(above, height - image.shape[0] - above), (0, gap)]
+        edges += [(0, 0)] * (image.ndim - 2)
+        columns.append(np.pad(image, edges, constant_values=fill))
+    return np.concatenate(columns, axis=1)[:, :-gap]
 
 
 def strip(images, most=STRIP):
@@ -88,15 +144,8 @@ def strip(images, most=STRIP):
     Returns:
         Unsigned 8-bit array `(height, width, 3)`.
     """
-    chosen = [images[i] for i in picks(len(images), most)]
-    height = max(image.shape[0] for image in chosen)
-    columns = []
-    for image in chosen:
-        colour = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
-        room = np.full((height, colour.shape[1] + 4, 3), 255, "uint8")
-        room[: colour.shape[0], : colour.shape[1]] = colour
-        columns.append(room)
-    whole = np.concatenate(columns, axis=1)[:, :-4]
+    chosen = [in_colour(images[i]) for i in picks(len(images), most)]
+    whole = beside(chosen)
     factor = STRIP_WIDTH / whole.shape[1]
     if factor >= 2:
         factor = min(int(factor), 4)

@@ -3,69 +3,36 @@
 import numpy as np
 from matplotlib import patheffects
 
-from registration.show import style
+from registration.show import arrays, geometry, style
 
-# name, axis cut, (horizontal axis, its ends), (vertical axis, its ends)
-PLANES = (
-    ("sagittal", 0, (1, "PA"), (2, "IS")),
-    ("coronal", 1, (0, "LR"), (2, "IS")),
-    ("axial", 2, (0, "LR"), (1, "PA")),
-)
-AXES = "xyz"
+STROKE = [patheffects.withStroke(linewidth=2, foreground="black")]
 
 
-def _volume(array, name):
-    """Return `array` as one `(x, y, z)` volume."""
-    array = np.asarray(array)
-    volume = array[0] if array.ndim == 5 and array.shape[0] == 1 else array
-    if volume.ndim == 4 and volume.shape[-1] == 1:
-        volume = volume[..., 0]
-    if volume.ndim != 3:
-        raise ValueError(
-            f"{name} should be one RAS volume (x, y, z). "
-            f"Received: an array of shape {array.shape}"
-        )
-    return volume
-
-
-def _cut(volume, axis, index):
-    """Return the slice as an image whose rows run along the vertical axis."""
-    return np.take(volume, index, axis=axis).T
-
-
-def _draw(ax, volume, plane, spacing, at, options, outlines):
+def _draw(ax, volume, plane, steps, at, options, outlines):
     """Draw one plane of `volume` into `ax`."""
-    name, axis, (across, sides), (up, ends) = plane
-    half = np.array(volume.shape) * spacing / 2
-    index = round((at[axis] + half[axis]) / spacing[axis] - 0.5)
-    index = int(np.clip(index, 0, volume.shape[axis] - 1))
-    extent = (-half[across], half[across], -half[up], half[up])
-    shown = ax.imshow(
-        _cut(volume, axis, index), origin="lower", extent=extent, **options
-    )
-    horizontal = (np.arange(volume.shape[across]) + 0.5) * spacing[across]
-    vertical = (np.arange(volume.shape[up]) + 0.5) * spacing[up]
+    index = geometry.index_at(plane, at, volume.shape, steps)
+    extent = geometry.extent(plane, volume.shape, steps)
+    image = geometry.cut(volume, plane, index)
+    shown = ax.imshow(image, extent=extent, **options)
+    rows, columns = (np.arange(side) for side in image.shape)
+    right = geometry.to_mm(columns, len(columns), steps[plane.across])
+    up = geometry.to_mm(rows, len(rows), steps[plane.up])[::-1]
     for mask, colour in outlines:
-        cut = _cut(mask, axis, index).astype("float32")
-        if cut.min() < 0.5 < cut.max():
-            ax.contour(
-                horizontal - half[across],
-                vertical - half[up],
-                cut,
-                levels=[0.5],
-                colors=[colour],
-                linewidths=1.0,
-            )
-    stroke = [patheffects.withStroke(linewidth=2, foreground="black")]
-    mark = {"color": "white", "fontsize": 9, "path_effects": stroke}
+        inside = geometry.cut(mask, plane, index).astype("float32")
+        if inside.min() < 0.5 < inside.max():
+            line = {"colors": [colour], "linewidths": 1.0}
+            ax.contour(right, up, inside, levels=[0.5], **line)
+    mark = {"color": "white", "fontsize": 9, "path_effects": STROKE}
     mark["transform"] = ax.transAxes
-    ax.text(0.02, 0.5, sides[0], ha="left", va="center", **mark)
-    ax.text(0.98, 0.5, sides[1], ha="right", va="center", **mark)
-    ax.text(0.5, 0.98, ends[1], ha="center", va="top", **mark)
-    cut_mm = (index + 0.5) * spacing[axis] - half[axis]
-    ax.set_title(f"{name}, {AXES[axis]} = {cut_mm:.0f} mm".replace("-", "\u2212"))
-    ax.set_xlabel(f"{AXES[across]} (mm)")
-    ax.set_ylabel(f"{AXES[up]} (mm)")
+    left, right, top = plane.letters
+    ax.text(0.02, 0.5, left, ha="left", va="center", **mark)
+    ax.text(0.98, 0.5, right, ha="right", va="center", **mark)
+    ax.text(0.5, 0.98, top, ha="center", va="top", **mark)
+    size, step = volume.shape[plane.axis], steps[plane.axis]
+    where = geometry.position(plane, geometry.to_mm(index, size, step))
+    ax.set_title(f"{plane.name}, {where}")
+    ax.set_xlabel(f"{geometry.AXES[plane.across]} (mm)")
+    ax.set_ylabel(f"{geometry.AXES[plane.up]} (mm)")
     return shown
 
 
@@ -73,20 +40,12 @@ def _outlines(outline, labels, level, shape):
     """Return `(mask, colour)` pairs from an outline volume and from labels."""
     pairs = []
     if outline is not None:
-        outline = _volume(outline, "outline")
-        if outline.shape != shape:
-            raise ValueError(
-                f"outline should have the volume's shape {shape}. "
-                f"Received: {outline.shape}"
-            )
+        outline = arrays.as_volume(outline, "outline", shape)
+        if level is None:
+            level = 0.5 * float(np.quantile(outline.astype("float32"), 0.99))
         pairs.append((outline > level, style.COLOURS[0]))
     if labels is not None:
-        labels = _volume(labels, "labels")
-        if labels.shape != shape:
-            raise ValueError(
-                f"labels should have the volume's shape {shape}. "
-                f"Received: {labels.shape}"
-            )
+        labels = arrays.as_volume(labels, "labels", shape)
         for i, value in enumerate(v for v in np.unique(labels) if v):
             pairs.append((labels == value, style.COLOURS[i % len(style.COLOURS)]))
     return pairs
@@ -133,31 +92,24 @@ def planes(
     Raises:
         ValueError: If a volume is not 3D or the shapes differ.
     """
-    named = {} if volume is None else {"": volume}
-    named = {k: _volume(v, k or "volume") for k, v in (named | volumes).items()}
-    if not named:
-        raise ValueError("planes needs at least one volume. Received: none")
-    shape = next(iter(named.values())).shape
+    named = ({} if volume is None else {"": volume}) | volumes
+    shape = None
     for name, array in named.items():
-        if array.shape != shape:
-            raise ValueError(
-                f"{name} should have the first volume's shape {shape}. "
-                f"Received: {array.shape}"
-            )
-    spacing = np.broadcast_to(np.asarray(voxel_mm, "float32"), (3,))
-    if outline is not None and level is None:
-        level = 0.5 * float(np.quantile(np.asarray(outline, "float32"), 0.99))
+        named[name] = arrays.as_volume(array, name or "volume", shape)
+        shape = named[name].shape
+    if shape is None:
+        raise ValueError("planes needs at least one volume. Received: none")
+    steps = geometry.spacing(voxel_mm)
     pairs = _outlines(outline, labels, level, shape)
     if limits is None:
-        low = min(float(np.min(v)) for v in named.values())
-        high = max(float(np.quantile(v, 0.999)) for v in named.values())
+        low, high = arrays.span(*named.values(), top=0.999)
         diverging = cmap in (style.DIFFERENCE, style.JACOBIAN)
         limits = (-max(-low, high), max(-low, high)) if diverging else (low, high)
     options = {"cmap": cmap, "vmin": limits[0], "vmax": limits[1]}
-    widths = [shape[across] * spacing[across] for _, _, (across, _), _ in PLANES]
-    heights = [shape[up] * spacing[up] for _, _, _, (up, _) in PLANES]
+    widths = [shape[plane.across] * steps[plane.across] for plane in geometry.PLANES]
+    tallest = max(shape[plane.up] * steps[plane.up] for plane in geometry.PLANES)
     panel = height - 0.65
-    width = panel * sum(widths) / max(heights) + 1.8 + 0.8 * (label is not None)
+    width = panel * sum(widths) / tallest + 1.8 + 0.8 * (label is not None)
     picture, axes = style.subplots(
         len(named),
         3,
@@ -166,18 +118,16 @@ def planes(
         alt or "Sagittal, coronal and axial plane of a head scan",
         width_ratios=widths,
     )
-    first, last = list(named.values())[0], list(named.values())[-1]
     for row, (name, array) in zip(axes, named.items(), strict=True):
-        for ax, plane in zip(row, PLANES, strict=True):
-            shown = _draw(ax, array, plane, spacing, at, options, pairs)
-        for ax in row:
-            if array is not first:
-                ax.set_title("")
-            if array is not last:
-                ax.set_xlabel("")
+        for ax, plane in zip(row, geometry.PLANES, strict=True):
+            shown = _draw(ax, array, plane, steps, at, options, pairs)
         if name:
             text = name.replace("_", " ")
             row[0].set_ylabel(f"{text}\n{row[0].get_ylabel()}")
+    for ax in axes[1:].flat:
+        ax.set_title("")
+    for ax in axes[:-1].flat:
+        ax.set_xlabel("")
     if label is not None:
         picture.colorbar(shown, ax=axes, shrink=0.8, label=label)
     return picture

@@ -1,137 +1,114 @@
-"""Sliders over what changed: epochs, the path of a deformation, a weight."""
+"""Sliders over what changed: epochs, the path of a deformation, a weight.
+
+The three share their options, those of `steps_slider`.
+"""
 
 import numpy as np
 
-from registration.show import control, pixels, slices
+from registration.show import arrays, control, montage, pixels
 
 
-def _frame(images, columns, voxel_mm):
-    """Return one picture of `images`: itself, a mosaic, or planes of a volume."""
-    if hasattr(images, "savefig"):
-        return images
-    images = slices.squeeze(images)
-    if images.ndim == 2:
-        return images
+def _picture(step, columns, voxel_mm):
+    """Return one picture of a step: itself, a mosaic, or planes of a volume."""
+    if pixels.is_figure(step):
+        return step
+    step = arrays.squeeze(step)
+    if step.ndim == 2:
+        return step
     if voxel_mm is not None:
-        return slices.montage(images, voxel_mm)
-    return pixels.tile(images, columns)
+        return montage.laid_out(step, voxel_mm)
+    return pixels.tile(step, columns)
 
 
-def _limits(frames_):
-    """Return the common range of arrays."""
-    arrays = [f for f in frames_ if not hasattr(f, "savefig")]
-    if not arrays:
-        return (0.0, 1.0)
-    low = min(float(np.min(a)) for a in arrays)
-    return (low, max(float(np.max(a)) for a in arrays))
+def steps_slider(
+    steps, labels, name, *, columns=None, voxel_mm=None, limits=None, **options
+):
+    """Step through images, mosaics of images, volumes or figures.
 
+    Args:
+        steps: One entry a step: an image `(height, width)`, several
+            `(count, height, width)` laid out as a mosaic, a RAS volume with
+            `voxel_mm`, or a figure.
+        labels: One text a step.
+        name: What the slider changes.
+        columns: Images in a row of the mosaic.
+        voxel_mm: Voxel size; says that a 3D entry is a volume.
+        limits: The values that become black and white; unset, the data's range.
+        **options: Passed to `control.frames`: `title`, `description`, `play`, ...
 
-def _series(steps, labels, name, columns, voxel_mm, limits, options):
-    """Build the slider that the functions below share."""
-    pictures = [_frame(step, columns, voxel_mm) for step in steps]
-    return control.frames(
-        pictures, labels, name=name, limits=limits or _limits(pictures), **options
-    )
+    Returns:
+        A `control.Control`.
+    """
+    shown = [_picture(step, columns, voxel_mm) for step in steps]
+    if limits is None:
+        limits = arrays.span(*(one for one in shown if not pixels.is_figure(one)))
+    return control.frames(shown, labels, name=name, limits=limits, **options)
 
 
 def epochs(
     steps,
     labels=None,
     *,
-    columns=None,
-    voxel_mm=None,
-    limits=None,
     title="What the network did after each epoch",
-    description="",
     play=True,
     **options,
 ):
     """Step through training: the same cases after each epoch.
 
     Args:
-        steps: One entry an epoch: an image `(height, width)`, several
-            `(count, height, width)` laid out as a mosaic, a RAS volume with
-            `voxel_mm`, or a figure.
+        steps: One entry an epoch, as in `steps_slider`.
         labels: One text an epoch; unset, "epoch 0" (before training), "epoch 1", ...
-        columns: Images in a row of the mosaic.
-        voxel_mm: Voxel size; says that a 3D entry is a volume.
-        limits: The values that become black and white; unset, the data's range.
         title: Text above.
-        description: What to look for.
         play: Whether there is a play button.
-        **options: Passed to `control.frames`.
+        **options: Passed to `steps_slider`.
 
     Returns:
         A `control.Control`.
     """
     labels = labels or [f"epoch {i}" for i in range(len(steps))]
-    options |= {"title": title, "description": description, "play": play}
-    return _series(steps, labels, "epoch", columns, voxel_mm, limits, options)
+    return steps_slider(steps, labels, "epoch", title=title, play=play, **options)
 
 
 def morph(
     steps,
     times=None,
     *,
-    columns=None,
-    voxel_mm=None,
-    limits=None,
     title="From moving to moved",
-    description="",
     play=True,
+    interval=150,
     **options,
 ):
     """Step along a deformation from 0, the moving image, to 1, the moved one.
 
     Args:
-        steps: One entry a time, as in `epochs`.
+        steps: One entry a time, as in `steps_slider`.
         times: The times; unset, evenly spread from 0 to 1.
-        columns: Images in a row of the mosaic.
-        voxel_mm: Voxel size; says that a 3D entry is a volume.
-        limits: The values that become black and white; unset, the data's range.
         title: Text above.
-        description: What to look for.
         play: Whether there is a play button.
-        **options: Passed to `control.frames`.
+        interval: Milliseconds between frames while playing.
+        **options: Passed to `steps_slider`.
 
     Returns:
         A `control.Control`.
     """
     times = np.linspace(0, 1, len(steps)) if times is None else times
     labels = [f"t = {t:.2f}" for t in times]
-    options = {"interval": 150, "title": title, "description": description} | options
-    options["play"] = play
-    return _series(steps, labels, "time", columns, voxel_mm, limits, options)
+    options |= {"title": title, "play": play, "interval": interval}
+    return steps_slider(steps, labels, "time", **options)
 
 
-def weights(
-    steps,
-    values,
-    *,
-    symbol="λ",
-    columns=None,
-    voxel_mm=None,
-    limits=None,
-    title="The effect of the weight",
-    description="",
-    **options,
-):
+def weights(steps, values, *, symbol="λ", title="The effect of the weight", **options):
     """Step through the results of several weights of the smoothness.
 
     Args:
-        steps: One entry a weight, as in `epochs`.
+        steps: One entry a weight, as in `steps_slider`.
         values: The weights.
         symbol: What to call the weight.
-        columns: Images in a row of the mosaic.
-        voxel_mm: Voxel size; says that a 3D entry is a volume.
-        limits: The values that become black and white; unset, the data's range.
         title: Text above.
-        description: What to look for.
-        **options: Passed to `control.frames`.
+        **options: Passed to `steps_slider`.
 
     Returns:
         A `control.Control`.
     """
-    labels = [f"{symbol} = {v:g}" for v in values]
-    options |= {"title": title, "description": description}
-    return _series(steps, labels, symbol, columns, voxel_mm, limits, options)
+    labels = [f"{symbol} = {value:g}" for value in values]
+    return steps_slider(steps, labels, symbol, title=title, **options)

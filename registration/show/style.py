@@ -1,12 +1,11 @@
 """The look of every figure, and how it is stored in a notebook."""
 
-import base64
-import io
+import pathlib
 
 import matplotlib
-import numpy as np
 from matplotlib import figure as matplotlib_figure
-from PIL import Image
+
+from registration.show import pixels
 
 GRAY = "gray"
 FIELD = "viridis"
@@ -15,7 +14,6 @@ JACOBIAN = "PuOr"
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
 LINES = tuple(COLOURS[i] for i in (5, 4, 2, 3, 0, 1))
 DPI = 100
-JPEG_QUALITY = 85
 
 RC = {
     "axes.grid": False,
@@ -40,28 +38,43 @@ RC = {
 class Picture(matplotlib_figure.Figure):
     """Show a figure as one small image, with a text for those who cannot see it.
 
-    It is made without pyplot, so nothing is shown twice and nothing stays open.
+    It is made without pyplot, so nothing is shown twice and nothing stays open. It is
+    stored with twice the pixels that a page gives it, sharp on a fine screen.
     """
 
     alt = "figure"
 
-    def encode(self):
-        """Render the figure and return the smaller of a palette PNG and a JPEG.
+    def pixels(self):
+        """Return the figure as 8-bit pixels, cut to what is drawn."""
+        return pixels.rendered(self, bbox_inches="tight", pad_inches=0.06)
+
+    def encode(self, mime=None):
+        """Render the figure and encode it.
+
+        Args:
+            mime: `"image/png"` or `"image/jpeg"`; unset, the smaller of the two.
 
         Returns:
             The pair `(mime type, bytes)`.
         """
-        buffer = io.BytesIO()
-        self.savefig(
-            buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.06
-        )
-        image = Image.open(buffer).convert("RGB")
-        png, jpeg = io.BytesIO(), io.BytesIO()
-        image.quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
-        image.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
-        if png.tell() <= 1.2 * jpeg.tell():
-            return "image/png", png.getvalue()
-        return "image/jpeg", jpeg.getvalue()
+        return pixels.encode(self.pixels(), mime)
+
+    def save(self, path):
+        """Write the figure to a file, in the format that its name ends with.
+
+        Args:
+            path: Name of a file that ends with `.png`, `.jpg` or `.jpeg`.
+
+        Raises:
+            ValueError: If the name ends otherwise.
+        """
+        path = pathlib.Path(path)
+        kinds = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+        if path.suffix not in kinds:
+            raise ValueError(
+                f"path should end with one of {sorted(kinds)}. Received: {str(path)!r}"
+            )
+        path.write_bytes(self.encode(kinds[path.suffix])[1])
 
     def savefig(self, *arguments, **options):
         """Save as every figure does; ticks made on the way keep the series' style."""
@@ -69,9 +82,12 @@ class Picture(matplotlib_figure.Figure):
             super().savefig(*arguments, **options)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        mime, data = self.encode()
-        text = base64.b64encode(data).decode("ascii")
-        return {mime: text, "text/plain": self.alt}, {mime: {"alt": self.alt}}
+        drawn = self.pixels()
+        mime, data = pixels.encode(drawn)
+        height, width = (round(side / pixels.SCALE) for side in drawn.shape[:2])
+        return {mime: pixels.base64_text(data), "text/plain": self.alt}, {
+            mime: {"alt": self.alt, "width": width, "height": height}
+        }
 
 
 def figure(width, height, alt="figure"):
@@ -117,53 +133,3 @@ def axes_of(ax, width, height, alt):
         return ax.figure, ax
     picture, axes = subplots(1, 1, width, height, alt)
     return picture, axes[0, 0]
-
-
-def as_image(array, name="image"):
-    """Return `array` as a float `(height, width)` array.
-
-    Args:
-        array: `(height, width)`, also with axes of length one around it.
-        name: What to call it in an error.
-
-    Returns:
-        The array without its axes of length one.
-
-    Raises:
-        ValueError: If it is not a 2D image.
-    """
-    array = np.asarray(array)
-    image = array
-    while image.ndim > 2 and image.shape[0] == 1:
-        image = image[0]
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[..., 0]
-    if image.ndim != 2 or not image.size:
-        raise ValueError(
-            f"{name} should be one 2D image (height, width). "
-            f"Received: an array of shape {array.shape}"
-        )
-    return image.astype("float32")
-
-
-def as_field(array, name="displacement"):
-    """Return `array` as a float `(height, width, 2)` array.
-
-    Args:
-        array: `(height, width, 2)`, also with a batch axis of length one.
-        name: What to call it in an error.
-
-    Returns:
-        The array without its batch axis.
-
-    Raises:
-        ValueError: If it is not one 2D vector field.
-    """
-    array = np.asarray(array)
-    field = array[0] if array.ndim == 4 and array.shape[0] == 1 else array
-    if field.ndim != 3 or field.shape[-1] != 2:
-        raise ValueError(
-            f"{name} should be one 2D field (height, width, 2). "
-            f"Received: an array of shape {array.shape}"
-        )
-    return field.astype("float32")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from registration import show
-from registration.show import computed, pixels, slices
+from registration.show import computed, geometry, montage, pixels
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCE = re.compile(r'<img src="data:image/(\w+);base64,([^"]+)"')
@@ -97,7 +97,7 @@ def test_slices_show_right_on_the_right_and_superior_above():
 
 @pytest.mark.parametrize("size", [7, 8])
 def test_zero_millimetres_is_the_centre_of_the_grid(size):
-    index = slices.to_index(0.0, size, 2.0)
+    index = geometry.to_index(0.0, size, 2.0)
     assert abs((index + 0.5 - size / 2) * 2.0) <= 1.0
 
 
@@ -123,8 +123,8 @@ def test_before_and_after_carry_three_pictures():
 
 def test_a_volume_is_laid_out_as_three_planes():
     volume = np.zeros((10, 14, 12))
-    picture = slices.montage(volume, 2.0)
-    assert picture.shape == (14, 14 + 10 + 10 + 2 * slices.GAP)
+    picture = montage.laid_out(volume, 2.0)
+    assert picture.shape == (14, 14 + 10 + 10 + 2 * montage.GAP)
 
 
 def test_several_images_a_step_become_a_mosaic():
