@@ -6,6 +6,7 @@ from registration.scans import download
 
 BASE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 NAME = "mnist.npz"
+MAX_BYTES = 12_000_000
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 FRAME = 2
 KEYS = "x_train", "y_train", "x_test", "y_test"
@@ -15,9 +16,9 @@ def load(digit=None, base=BASE):
     """Return MNIST as images scaled to [0, 1].
 
     Looks for `mnist.npz` in the cache folder, `REGISTRATION_DATA` or the user's own,
-    and downloads it there otherwise (11 MB). Where that fails, the 1,797 digits
-    that scikit-learn ships stand in, enlarged, and a line says so. Either way two
-    black pixels are put around the 28 × 28 images: a digit then has room to move,
+    and downloads it there otherwise (11 MB). Where there is no network, the 1,797
+    digits that scikit-learn ships stand in, enlarged, and a line says so. Either way
+    two black pixels are put around the 28 × 28 images: a digit then has room to move,
     and 32 can be halved five times.
 
     Args:
@@ -30,7 +31,8 @@ def load(digit=None, base=BASE):
         `test_labels`, int `(n,)`; `source`, `"mnist"` or `"scikit-learn"`.
 
     Raises:
-        ValueError: If `digit` is not a class, or a cached file is not MNIST.
+        ValueError: If `digit` is not a class, or a file is not MNIST: in the cache, or
+            as the server sends it.
     """
     if digit is not None and digit not in range(10):
         raise ValueError(f"digit must be 0 to 9 or None. Received: {digit!r}")
@@ -38,8 +40,9 @@ def load(digit=None, base=BASE):
     arrays, source = None, "mnist"
     try:
         if not path.exists():
-            download.fetch(path.parent, base, {NAME: SHA256}, description="MNIST")
-    except (OSError, ValueError) as error:
+            registry = {NAME: SHA256}
+            download.fetch(path.parent, base, registry, MAX_BYTES, description="MNIST")
+    except OSError as error:
         print(
             f"MNIST could not be downloaded ({type(error).__name__}): the 1,797 "
             "digits of scikit-learn stand in."

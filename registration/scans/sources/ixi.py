@@ -5,26 +5,68 @@ Labels: DLMUSE, as stored with them by CBICA/NiChart_Project. The age, sex and s
 of every scan are kept beside this file, so that the cohort is the same everywhere.
 """
 
-import os
 import pathlib
 
+from registration import settings
 from registration.scans import download
-from registration.scans.sources import records
+from registration.scans.sources import record as records
 
 HERE = pathlib.Path(__file__).parent
 BASE = (
     "https://raw.githubusercontent.com/CBICA/NiChart_Project/"
     "494c25e00cbd3fea601f5f27970f2e2de876a8ac/test_data/processed/IXI/"
 )
+MAX_BYTES = 4_000_000
+IMAGE, LABELS = "Nifti/T1/{}_T1.nii.gz", "DLMUSE/{}_T1_DLMUSE.nii.gz"
+
+read = records.read
 
 
-def base():
-    """Return the address that the files are fetched from.
+def find(request, shown=True):
+    """Find the scans in the cache, or download what is missing there.
+
+    Args:
+        request: A `record.Request`; its `limit` counts.
+        shown: Whether to draw a progress bar.
 
     Returns:
-        `REGISTRATION_IXI_URL` where that variable is set, else the pinned commit.
+        A `record.Found`.
+
+    Raises:
+        ValueError: If a file is damaged and could not be replaced.
+        OSError: If files could not be had.
     """
-    return os.environ.get("REGISTRATION_IXI_URL") or BASE
+    chosen = records.limited(subjects(), request.limit)
+    count = fetch(chosen, shown)
+    why = f"{count} files downloaded" if count else "found in the cache"
+    return records.Found(chosen, why=why)
+
+
+def subjects():
+    """Return a `record.Record` for each of the 151 subjects, here or not."""
+    place = folder()
+    return [
+        records.Record(
+            id=row["participant_id"],
+            split=row["split"],
+            image=place / IMAGE.format(row["participant_id"]),
+            labels=place / LABELS.format(row["participant_id"]),
+            age=records.number(row["age"]),
+            sex=row["sex"],
+        )
+        for row in records.read_table(HERE / "ixi_participants.tsv")
+    ]
+
+
+def fetch(chosen, shown=True):
+    """Download what is missing of some records; see `download.fetch`."""
+    names = [
+        pattern.format(record.id) for record in chosen for pattern in (IMAGE, LABELS)
+    ]
+    base = settings.value("REGISTRATION_IXI_URL") or BASE
+    return download.fetch(
+        folder(), base, registry(), MAX_BYTES, names, shown, "downloading IXI"
+    )
 
 
 def folder():
@@ -38,50 +80,7 @@ def registry():
     return dict(line.split() for line in lines if line)
 
 
-def subjects():
-    """Return a `records.Record` for each of the 151 subjects."""
-    return [
-        records.Record(
-            id=row["participant_id"],
-            split=row["split"],
-            image=folder() / image_name(row["participant_id"]),
-            labels=folder() / label_name(row["participant_id"]),
-            age=records.number(row["age"]),
-            sex=row["sex"],
-        )
-        for row in records.read_table(HERE / "ixi_participants.tsv")
-    ]
-
-
 def label_names():
     """Return the names of the labels, a dict of number to name."""
     rows = records.read_table(HERE / "ixi_label_names.tsv")
     return {int(row["index"]): row["name"] for row in rows}
-
-
-def image_name(subject):
-    """Return the path of a scan below the folder."""
-    return f"Nifti/T1/{subject}_T1.nii.gz"
-
-
-def label_name(subject):
-    """Return the path of a label map below the folder."""
-    return f"DLMUSE/{subject}_T1_DLMUSE.nii.gz"
-
-
-def file_names(chosen):
-    """Return the paths below the folder of all files of the chosen records."""
-    names = [(image_name(record.id), label_name(record.id)) for record in chosen]
-    return [name for pair in names for name in pair]
-
-
-def is_cached(chosen):
-    """Say whether all files of the chosen records are in the cache and intact."""
-    return not download.missing(folder(), registry(), file_names(chosen))
-
-
-def fetch(chosen, shown=True):
-    """Download what is missing of the chosen records; see `download.fetch`."""
-    return download.fetch(
-        folder(), base(), registry(), file_names(chosen), shown, "downloading IXI"
-    )

@@ -7,83 +7,101 @@ Reference:
     Snoek et al., The Amsterdam Open MRI Collection, Scientific Data 2021.
 """
 
-import os
-
+from registration import settings
 from registration.scans import download
-from registration.scans.sources import records
+from registration.scans.sources import record as records
 
 BASE = "https://s3.amazonaws.com/openneuro.org/ds002790/"
 TABLE = "participants.tsv"
 ANATOMY = "derivatives/fmriprep/{0}/anat/{0}_{1}.nii.gz"
 KINDS = ("desc-preproc_T1w", "desc-brain_mask", "desc-aparcaseg_dseg")
 WRITTEN_DOWN = "sha256.txt"
-TEST_SHARE = 1 / 6
+MAX_BYTES = 100_000_000
+COUNT = {"train": 125, "test": 25}
+
+read = records.read
 
 
-def base():
-    """Return the address that the files are fetched from.
+def find(request, shown=True):
+    """Find the scans in the cache, or download what is missing there.
+
+    Where the server lacks some, those that are here are taken and the others are
+    named, as long as they are fewer than half and every split has one.
+
+    Args:
+        request: A `record.Request`; its `limit` counts.
+        shown: Whether to draw a progress bar.
 
     Returns:
-        `REGISTRATION_OPENNEURO_URL` where that variable is set, else OpenNeuro's.
+        A `record.Found`.
+
+    Raises:
+        ValueError: If a file is damaged and could not be replaced.
+        OSError: If files could not be had.
     """
-    return os.environ.get("REGISTRATION_OPENNEURO_URL") or BASE
-
-
-def cache():
-    """Return the folder of the scans in the cache, a `pathlib.Path`."""
-    return download.cache_folder() / "openneuro" / "ds002790"
+    chosen = records.limited(subjects(), request.limit, COUNT)
+    names = [ANATOMY.format(record.id, kind) for record in chosen for kind in KINDS]
+    try:
+        count = _fetch(names, shown)
+    except ConnectionError as error:
+        here = [
+            r for r in chosen if all(p.is_file() for p in (r.image, r.mask, r.labels))
+        ]
+        splits = {record.split for record in here}
+        if len(here) < len(chosen) / 2 or splits != set(records.SPLITS):
+            raise
+        left_out = [(r.id, str(error)) for r in chosen if r not in here]
+        return records.Found(here, left_out, "downloaded in part")
+    why = f"{count} files downloaded" if count else "found in the cache"
+    return records.Found(chosen, why=why)
 
 
 def subjects():
-    """Return a `records.Record` for each subject, fetching the table of them."""
+    """Return a `record.Record` for each subject, fetching the table of them."""
     _fetch([TABLE], shown=False)
-    rows = records.read_table(cache() / TABLE)
-    ids = sorted(row["participant_id"] for row in rows)
-    for name in ids:
+    place = _cache()
+    rows = {row["participant_id"]: row for row in records.read_table(place / TABLE)}
+    for name in rows:
         if not name.startswith("sub-") or not name[4:].isalnum():
-            raise ValueError(f"{cache() / TABLE}: not a subject. Received: {name!r}")
-    splits = records.split_by_seed(ids, test_share=TEST_SHARE)
-    by_id = {row["participant_id"]: row for row in rows}
+            raise ValueError(f"{place / TABLE}: not a subject. Received: {name!r}")
+    splits = records.split_by_seed(sorted(rows))
     return [
         records.Record(
             id=name,
             split=splits[name],
-            image=cache() / ANATOMY.format(name, KINDS[0]),
-            labels=cache() / ANATOMY.format(name, KINDS[2]),
-            mask=cache() / ANATOMY.format(name, KINDS[1]),
-            age=records.number(by_id[name].get("age")),
-            sex=by_id[name].get("sex", ""),
+            image=place / ANATOMY.format(name, KINDS[0]),
+            labels=place / ANATOMY.format(name, KINDS[2]),
+            mask=place / ANATOMY.format(name, KINDS[1]),
+            age=records.number(rows[name].get("age")),
+            sex=rows[name].get("sex", ""),
         )
-        for name in ids
+        for name in sorted(rows)
     ]
 
 
-def fetch(chosen, shown=True):
-    """Download what is missing of the chosen records; see `download.fetch`."""
-    names = [ANATOMY.format(record.id, kind) for record in chosen for kind in KINDS]
-    return _fetch(names, shown)
+def label_names():
+    """Return an empty dict: FreeSurfer's numbers come without their names."""
+    return {}
 
 
-def is_here(record):
-    """Say whether the three files of a record are in the cache."""
-    return all(path.is_file() for path in (record.image, record.mask, record.labels))
+def _cache():
+    return download.cache_folder() / "openneuro" / "ds002790"
 
 
 def _fetch(names, shown):
     """Fetch files and write down the sha256 of those that are new."""
-    place = cache() / WRITTEN_DOWN
-    known = {}
+    place, known = _cache() / WRITTEN_DOWN, {}
     if place.is_file():
         for line in place.read_text().splitlines():
             digest, _, name = line.partition("  ")
             known[name] = digest
+    base = settings.value("REGISTRATION_OPENNEURO_URL") or BASE
     registry = {name: known.get(name) for name in names}
-    count = download.fetch(
-        cache(), base(), registry, names, shown, "downloading OpenNeuro ds002790"
-    )
+    title = "downloading OpenNeuro ds002790"
+    count = download.fetch(_cache(), base, registry, MAX_BYTES, names, shown, title)
     new = [name for name in names if name not in known]
     if new:
         with place.open("a") as file:
             for name in new:
-                file.write(f"{download.sha256(cache() / name)}  {name}\n")
+                file.write(f"{download.sha256(_cache() / name)}  {name}\n")
     return count

@@ -77,18 +77,30 @@ def grid(voxel_mm):
     return grids.around(grids.Grid(FIELD_OF_VIEW_MM, affine), voxel_mm)
 
 
+def truth(seed):
+    """Return where the points of a subject truly lie in the template, unpainted.
+
+    Args:
+        seed: As of `subject`.
+
+    Returns:
+        A `Truth`.
+    """
+    return _draw(np.random.default_rng(seed))[0]
+
+
 def subject(seed, where, skull=True):
     """Make one head.
 
     Args:
         seed: An integer, or a sequence of integers; the same seed gives the same
             anatomy at every voxel size.
-        where: The `grids.Grid` to make it on.
+        where: The `grid.Grid` to make it on.
         skull: False sets everything outside the brain to zero.
 
     Returns:
-        A `Subject`: `image` float32 in [0, 1], `labels` uint8 (zero outside the
-        brain, else see `template.LABEL_NAMES`), `affine` `(4, 4)`, and `truth`.
+        A `Subject`: its `scan` has `image` float32 in [0, 1], `labels` uint8 (zero
+        outside the brain, else see `template.LABEL_NAMES`) and `landmarks`.
     """
     random = np.random.default_rng(seed)
     truth, outer, traits = _draw(random)
