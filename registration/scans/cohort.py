@@ -78,7 +78,7 @@ def load(
     read = functools.partial(
         sources.SOURCES[name].read, skull=skull, voxel_mm=float(voxel_mm)
     )
-    problems, chosen = list(found.left_out), list(found.records)
+    problems, chosen = [], list(found.records)
     may_replace = name == "folder" and fixed is None and not strict
     first = _read_fixed(chosen, read, may_replace, problems)
     grid = grids.around(first.grid, voxel_mm)
@@ -88,6 +88,8 @@ def load(
 
     loaded = _load_all(chosen, load_one, progress, strict, problems)
     _check_splits(loaded, chosen, problems)
+    # What could not be read comes before what was never a scan.
+    problems += found.left_out
     made = Cohort(name, found.why, grid, loaded, skull, problems, read)
     print(made.note)
     for who, problem in problems[:MOST_PRINTED]:

@@ -11,14 +11,15 @@ import nibabel
 import nibabel.processing
 import numpy as np
 import pytest
-from scipy import ndimage
 
-from registration.scans import cohort, grids, nifti
-from registration.scans.sources import folder, openneuro, records
+from registration.scans import cohort, download, nifti
+from registration.scans import grid as grids
+from registration.scans.sources import folder, openneuro
+from registration.scans.sources import record as records
 from tests.scans import file_server, nifti_files
 
 REAL = pathlib.Path(os.environ.get("REGISTRATION_DATA", "nowhere")) / "ixi"
-HELPERS = pathlib.Path(cohort.__file__).parent
+SCANS = pathlib.Path(cohort.__file__).parent
 needs_scans = pytest.mark.skipif(
     not (REAL / "Nifti").is_dir(), reason="REGISTRATION_DATA holds no IXI scans"
 )
@@ -36,91 +37,9 @@ def world(affine, shape):
 
 def blob(shift_mm=(0, 0, 0), affine=ROTATED, shape=SHAPE):
     """Return a smooth head-like blob about a world position."""
-    centre = grids.centre(ROTATED, SHAPE) + shift_mm
+    centre = grids.Grid(SHAPE, ROTATED).centre + shift_mm
     gap = (world(affine, shape) - centre) / (28, 36, 30)
     return np.exp(-((gap**2).sum(-1) ** 2)).astype("float32")
-
-
-@pytest.mark.parametrize("voxel_mm", [1, 1.5, 2, 3, 4, 8])
-def test_the_grid_has_sides_divisible_by_16_and_holds_the_scan(voxel_mm):
-    made = grids.around(ROTATED, SHAPE, voxel_mm)
-    assert all(n % 16 == 0 for n in made.shape)
-    np.testing.assert_allclose(
-        grids.centre(made.affine, made.shape), grids.centre(ROTATED, SHAPE)
-    )
-    inside = world(ROTATED, SHAPE).reshape(-1, 3)
-    index = nibabel.affines.apply_affine(np.linalg.inv(made.affine), inside)
-    assert (index >= -0.5).all() and (index <= np.array(made.shape) - 0.5).all()
-
-
-def test_the_grids_of_1_2_and_4_mm_span_the_same_box():
-    psr = np.array([[0, 0, 2.0, -88], [-2, 0, 0, 118], [0, 2, 0, -135], [0, 0, 0, 1]])
-    made = [grids.around(psr, (120, 120, 90), v) for v in (1.0, 2.0, 4.0)]
-    assert [g.shape for g in made] == [(192, 256, 256), (96, 128, 128), (48, 64, 64)]
-    for g in made:
-        corner = nibabel.affines.apply_affine(g.affine, [-0.5, -0.5, -0.5])
-        np.testing.assert_allclose(corner, [-95.0, -129.0, -144.0])
-
-
-@pytest.mark.parametrize("voxel_mm", [0.1, 40, -2, float("nan")])
-def test_an_impossible_voxel_size_is_refused(voxel_mm):
-    with pytest.raises(ValueError, match="voxel_mm must lie in"):
-        grids.around(ROTATED, SHAPE, voxel_mm)
-
-
-@pytest.mark.parametrize("voxel_mm", [3.0, 6.0, 12.0])
-def test_a_ramp_in_the_world_stays_that_ramp_on_any_grid(voxel_mm):
-    slope = np.array([0.3, -0.2, 0.5])
-    ramp = world(ROTATED, SHAPE) @ slope
-    affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
-    affine[:3, 3] = grids.centre(ROTATED, SHAPE) - 1.5 * voxel_mm
-    grid = grids.Grid((4, 4, 4), affine, voxel_mm)
-    expected = world(affine, (4, 4, 4)) @ slope
-    # float32 of values up to 40.
-    np.testing.assert_allclose(grids.resample(ramp, ROTATED, grid), expected, atol=2e-5)
-
-
-@pytest.mark.parametrize("order", [0, 1])
-def test_a_scan_lands_on_the_grid_where_nibabel_puts_it(order):
-    data = (blob() * 200).astype("float32" if order else "uint8")
-    grid = grids.around(ROTATED, SHAPE, 4.0)
-    oracle = nibabel.processing.resample_from_to(
-        nibabel.Nifti1Image(data, ROTATED), (grid.shape, grid.affine), order=order
-    ).get_fdata()
-    # Half a voxel beyond the outer voxel centres the two end in different ways.
-    inner = ndimage.binary_erosion(oracle > 0, iterations=2)
-    if order:
-        found = grids.resample(data, ROTATED, grid)
-        np.testing.assert_allclose(found[inner], oracle[inner], rtol=1e-4, atol=1e-4)
-    else:
-        found = grids.resample_labels(data, ROTATED, grid)
-        np.testing.assert_array_equal(found[inner], oracle[inner])
-
-
-def test_detail_too_fine_for_the_grid_is_averaged_not_aliased():
-    board = (np.indices((32, 32, 32)).sum(0) % 2).astype("float32")
-    fine = np.diag([2.0, 2.0, 2.0, 1.0])
-    coarse = grids.around(fine, board.shape, 4.0)
-    inside = grids.resample_labels(np.ones((32, 32, 32), "uint8"), fine, coarse) > 0
-    np.testing.assert_allclose(grids.resample(board, fine, coarse)[inside], 0.5)
-
-
-def test_intensities_ignore_how_much_air_there_is_and_one_bright_voxel():
-    random = np.random.default_rng(0)
-    head = random.uniform(300, 1000, (40, 40, 40))
-    ranges = []
-    for air in (10, 30):
-        scan = random.uniform(0, 20, (40 + 2 * air,) * 3)
-        scan[air:-air, air:-air, air:-air] = head
-        scan[air, air, air] = 1e6
-        ranges.append(grids.intensity_range(scan))
-    # 1st percentile of the air, about 0.2, and 99.5th of the head, about 996.
-    np.testing.assert_allclose(ranges, [[0.2, 996.5]] * 2, atol=4)
-
-
-def test_otsu_splits_two_heaps_between_them():
-    values = np.r_[np.linspace(0, 10, 5000), np.linspace(60, 100, 1000)]
-    assert 10 <= grids.otsu(values) <= 60
 
 
 def turn_to(axes):
@@ -174,7 +93,7 @@ def load(root, **options):
 def test_a_bids_dataset_gives_preprocessed_scans_masks_labels_and_ages(bids, capsys):
     made = load(bids)
     assert [len(made.fixed), len(made.train), len(made.test)] == [1, 6, 1]
-    assert made.fixed.ids == ["sub-00"] and made.problems == []
+    assert made.fixed.ids == ["sub-00"]
     assert made.train.images().dtype == np.float32
     assert set(np.unique(made.train.labels())) == {0, 1035}
     np.testing.assert_array_equal(made.train.masks(), made.train.labels() > 0)
@@ -185,7 +104,13 @@ def test_a_bids_dataset_gives_preprocessed_scans_masks_labels_and_ages(bids, cap
         20 + int(name[-2:]) if name != "sub-07" else np.nan for name in everyone
     ]
     np.testing.assert_array_equal(ages, expected)
-    assert capsys.readouterr().out.count("\n") == 1
+    # Every other file of the dataset is named with its reason.
+    reasons = dict(made.problems)
+    assert len(reasons) == 8 * 6
+    raw = "sub-00/anat/sub-00_T1w.nii.gz"
+    assert "sub-00_desc-preproc_T1w.nii.gz" in reasons[raw]
+    assert "FLAIR" in reasons[raw.replace("T1w", "FLAIR")]
+    assert capsys.readouterr().out.count("\n") == 1 + 5 + 1
 
 
 def test_scans_in_any_axis_order_lie_where_their_affines_say(bids):
@@ -198,7 +123,7 @@ def test_scans_in_any_axis_order_lie_where_their_affines_say(bids):
             assert made.shape == split.images(place).shape[1:-1]
             index = (mass * weights).sum((0, 1, 2)) / weights.sum()
             found = nibabel.affines.apply_affine(made.affine, index)
-            truth = grids.centre(ROTATED, SHAPE) + (number, -number, 0)
+            truth = grids.Grid(SHAPE, ROTATED).centre + (number, -number, 0)
             # The blob is cut a little by the border of its scan.
             np.testing.assert_allclose(found, truth, atol=0.35)
 
@@ -215,10 +140,14 @@ def test_a_bids_dataset_without_derivatives_is_read_without_masks(tmp_path):
         load(tmp_path, skull=False)
 
 
+def found_in(root, **options):
+    return folder.find(records.Request(folder=root, **options))
+
+
 def test_sessions_are_scans_of_their_own(tmp_path):
     for name in ("sub-a_ses-1", "sub-a_ses-2", "sub-b_ses-1"):
         nifti.save(tmp_path / f"{name}_T1w.nii.gz", blob(), ROTATED)
-    found = [record.id for record in folder.find(tmp_path)]
+    found = sorted(record.id for record in found_in(tmp_path).records)
     assert found == ["sub-a_ses-1", "sub-a_ses-2", "sub-b_ses-1"]
 
 
@@ -228,7 +157,7 @@ def test_a_plain_folder_pairs_scans_with_masks_and_labels_by_name(tmp_path):
         (tmp_path / "masks").mkdir(exist_ok=True)
         nifti.save(tmp_path / "masks" / f"{name}_mask.nii", blob() > 0.5, ROTATED)
         nifti.save(tmp_path / f"{name}-labels.nii", 3 * (blob() > 0.7), ROTATED)
-    found = folder.find(tmp_path, fixed="ben")
+    found = sorted(found_in(tmp_path, fixed="ben").records)
     assert [(r.id, r.split == "fixed") for r in found] == [
         ("anna", False), ("ben", True), ("clara", False),
     ]  # fmt: skip
@@ -253,7 +182,7 @@ def test_one_bad_file_names_itself_and_does_not_lose_the_others(bids, capsys):
     made = load(bids)
     kept = made.fixed.ids + made.train.ids + made.test.ids
     assert len(kept) == 7 and "sub-02" not in kept
-    ((name, message),) = made.problems
+    name, message = made.problems[0]
     assert name == "sub-02" and str(bad) in message and "truncated" in message
     assert "left out sub-02" in capsys.readouterr().out
     with pytest.raises(ValueError, match="truncated"):
@@ -263,7 +192,7 @@ def test_one_bad_file_names_itself_and_does_not_lose_the_others(bids, capsys):
 def test_a_mask_on_another_grid_leaves_its_scan_out(bids):
     bad = bids / "derivatives/fmriprep/sub-02/anat/sub-02_desc-brain_mask.nii.gz"
     nifti.save(bad, np.ones((4, 4, 4)), ROTATED)
-    ((name, message),) = load(bids).problems
+    name, message = load(bids).problems[0]
     assert name == "sub-02" and str(bad) in message and "grid" in message
 
 
@@ -272,34 +201,31 @@ def test_a_bad_fixed_scan_gives_way_to_the_next_unless_it_was_chosen(bids):
     bad.write_bytes(b"nothing")
     made = load(bids)
     assert len(made.fixed) == 1 and made.fixed.ids != ["sub-00"]
-    assert [name for name, _ in made.problems] == ["sub-00"]
+    assert made.problems[0][0] == "sub-00"
     with pytest.raises(ValueError, match="not NIfTI"):
         load(bids, fixed="sub-00")
 
 
 def test_a_scan_far_from_the_fixed_one_is_left_out_or_centred(tmp_path):
-    for number, far in enumerate((0, 0, 0, 500)):
+    for number, far in enumerate((0, 0, 0, 0, 500)):
         affine = ROTATED.copy()
         affine[0, 3] += far
         nifti.save(tmp_path / f"scan{number}.nii", blob(), affine)
     ((name, message),) = load(tmp_path).problems
-    assert name == "scan3" and "outside the grid of the fixed scan" in message
+    assert name == "scan4" and "outside the grid of the fixed scan" in message
     made = load(tmp_path, align="centres")
     assert made.problems == []
     near = np.r_[made.train.images(), made.test.images()]
-    np.testing.assert_allclose(near, near[:1].repeat(3, 0), atol=1e-4)
+    np.testing.assert_allclose(near, near[:1].repeat(4, 0), atol=1e-4)
 
 
 def test_without_skull_everything_outside_the_mask_is_zero_before_resampling(bids):
     made, bare = load(bids), load(bids, skull=False)
     for split, bare_split in ((made.train, bare.train), (made.fixed, bare.fixed)):
         whole, brain = split.native(0), bare_split.native(0)
-        np.testing.assert_array_equal(brain["image"], whole["image"] * whole["mask"])
-        np.testing.assert_array_equal(brain["labels"], whole["labels"])
-        expected = grids.resample(
-            whole["image"] * whole["mask"], whole["affine"],
-            grids.Grid(made.shape, made.affine, made.voxel_mm),
-        )  # fmt: skip
+        np.testing.assert_array_equal(brain.image, whole.image * whole.mask)
+        np.testing.assert_array_equal(brain.labels, whole.labels)
+        expected = grids.resample(whole.image * whole.mask, whole.affine, made.grid)
         # 16 bits are kept of these int16 scans.
         np.testing.assert_allclose(
             bare_split.images(0)[0, ..., 0], expected, atol=0.6 / 65535
@@ -378,9 +304,10 @@ def test_openneuro_is_fetched_by_the_paths_of_its_derivatives(open_neuro):
 
 
 def test_an_openneuro_file_that_changed_in_the_cache_is_fetched_again(open_neuro):
+    cache = download.cache_folder()
     limit = {"train": 1, "test": 1}
     cohort.load("openneuro", 4.0, limit=limit, progress=False)
-    path = next(openneuro.cache().rglob("sub-00_desc-preproc_T1w.nii.gz"))
+    path = next(cache.rglob("sub-00_desc-preproc_T1w.nii.gz"))
     path.write_bytes(gzip.compress(nifti_files.GOOD))
     open_neuro.asked.clear()
     cohort.load("openneuro", 4.0, limit=limit, progress=False)
@@ -388,24 +315,24 @@ def test_an_openneuro_file_that_changed_in_the_cache_is_fetched_again(open_neuro
 
 
 def test_an_openneuro_subject_without_derivatives_is_listed(open_neuro):
+    cache = download.cache_folder() / "openneuro/ds002790"
     name = cohort.load("openneuro", 8.0, progress=False).train.ids[-1]
     gone = f"derivatives/fmriprep/{name}/anat/{name}_desc-preproc_T1w.nii.gz"
-    (openneuro.cache() / gone).unlink()
+    (cache / gone).unlink()
     open_neuro.faults[gone] = 404
     made = cohort.load("openneuro", 8.0, progress=False)
     ((left_out, message),) = made.problems
     assert left_out == name and "404" in message
 
 
-def test_openneuro_is_asked_over_https_by_default(monkeypatch):
-    monkeypatch.delenv("REGISTRATION_OPENNEURO_URL", raising=False)
-    parts = urllib.parse.urlsplit(openneuro.base())
+def test_openneuro_is_asked_over_https_by_default():
+    parts = urllib.parse.urlsplit(openneuro.BASE)
     assert (parts.scheme, parts.hostname) == ("https", "s3.amazonaws.com")
     assert parts.path == "/openneuro.org/ds002790/"
 
 
 def test_nothing_here_unpickles_or_unpacks_an_archive():
-    for path in HELPERS.glob("*.py"):
+    for path in SCANS.rglob("*.py"):
         source = path.read_text()
         assert not re.search(r"\b(pickle|tarfile|zipfile|shutil|joblib)\b", source)
         loads = re.findall(r"np\.load\((.*?)\)", source, re.DOTALL)
@@ -425,18 +352,18 @@ def test_a_real_scan_is_the_same_head_at_2_and_4_mm_and_on_its_own_grid():
         coarse.train.images(0)[0, ..., 0], blocks, atol=1.01 / 255
     )
     native = fine.fixed.native(0)
-    assert native["image"].shape == (90, 120, 120)
+    assert native.image.shape == (90, 120, 120)
     inner = fine.fixed.images(0)[0, 3:-3, 4:-4, 4:-4, 0]
-    np.testing.assert_allclose(inner, native["image"], atol=0.51 / 255)
+    np.testing.assert_allclose(inner, native.image, atol=0.51 / 255)
     np.testing.assert_array_equal(
-        fine.fixed.labels(0)[0, 3:-3, 4:-4, 4:-4], native["labels"]
+        fine.fixed.labels(0)[0, 3:-3, 4:-4, 4:-4], native.labels
     )
     assert fine.label_names()[35] == "BrainStem"
 
 
 MEASURE = """
 import json, resource, sys, time
-from helpers.data import cohort
+from registration.scans import cohort
 before = time.process_time(), time.perf_counter()
 made = cohort.load("ixi", 2.0, progress=False)
 cpu, wall = time.process_time() - before[0], time.perf_counter() - before[1]
@@ -460,3 +387,108 @@ def test_151_scans_at_2_mm_fit_in_2_gb_and_take_20_seconds_of_two_cores():
     assert measured["peak"] < 2e9, measured
     # Processor time does not depend on what else the machine is doing.
     assert measured["cpu"] < 2 * 20, measured
+
+
+def save_plain(root, *names):
+    """Write one small scan under each name; a mask's and a label's name too."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = any(word in path.name for word in ("mask", "seg", "label"))
+        nifti.save(path, blob() > 0.5 if whole else blob(), ROTATED)
+
+
+def test_one_name_in_every_subfolder_is_one_scan_a_subfolder(tmp_path):
+    save_plain(tmp_path, *(f"sub{n}/T1.nii.gz" for n in range(5)))
+    made = load(tmp_path)
+    everyone = made.fixed.ids + made.train.ids + made.test.ids
+    assert sorted(everyone) == [f"sub{n}" for n in range(5)] and made.problems == []
+
+
+def test_equal_names_in_some_subfolders_are_told_apart_by_their_folder(tmp_path):
+    save_plain(tmp_path, "a/x.nii.gz", "b/x.nii.gz", "b/y.nii.gz", "z.nii.gz")
+    ids = sorted(record.id for record in found_in(tmp_path).records)
+    assert ids == ["a_x", "b_x", "b_y", "z"]
+
+
+def test_a_mask_belongs_to_the_scan_of_its_own_folder(tmp_path):
+    save_plain(tmp_path, "a/T1.nii.gz", "b/T1.nii.gz", "b/T1_mask.nii.gz")
+    save_plain(tmp_path, "c/T1.nii.gz", "d/T1_mask.nii.gz")
+    found = found_in(tmp_path)
+    masks = {r.id: r.mask and r.mask.parent.name for r in found.records}
+    assert masks == {"a": None, "b": "b", "c": None}
+    ((name, reason),) = found.left_out
+    assert name == "d/T1_mask.nii.gz" and "its scan is not beside it" in reason
+
+
+def test_a_mask_without_a_name_belongs_to_the_only_scan_beside_it(tmp_path):
+    save_plain(tmp_path, *(f"s{n}/head.nii.gz" for n in range(3)), "s1/mask.nii.gz")
+    masks = {r.id: r.mask is not None for r in found_in(tmp_path).records}
+    assert masks == {"s0": False, "s1": True, "s2": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("anna_T2.nii.gz", "T2 in its name: not T1-weighted"),
+        ("anna-PD.nii", "PD in its name"),
+        ("flair_anna.nii.gz", "FLAIR in its name"),
+        ("anna_dwi.nii.gz", "DWI in its name"),
+        ("anna_brain.nii.gz", "its name ends in brain: made of a scan"),
+        ("zoe_segmentation.nii.gz", "ends in segmentation, and its scan is not beside"),
+        ("anna.nii", "has the same name"),
+    ],
+)
+def test_what_is_no_t1_scan_is_left_out_and_named_with_its_reason(
+    tmp_path, name, reason
+):
+    save_plain(tmp_path, "anna.nii.gz", "ben_T1.nii.gz", "t2_to_T1_clara.nii.gz")
+    save_plain(tmp_path, name)
+    found = found_in(tmp_path)
+    assert len(found.records) == 3
+    ((left_out, why),) = found.left_out
+    assert {left_out} <= {name, "anna.nii.gz"} and reason in why
+
+
+def test_a_second_run_is_left_out_and_named(tmp_path):
+    save_plain(tmp_path, *(f"sub-{n}_run-1_T1w.nii.gz" for n in range(3)))
+    save_plain(tmp_path, "sub-1_run-2_T1w.nii.gz", "sub-1_bold.nii.gz")
+    reasons = dict(found_in(tmp_path).left_out)
+    assert "sub-1_run-1_T1w.nii.gz of the same" in reasons["sub-1_run-2_T1w.nii.gz"]
+    assert reasons["sub-1_bold.nii.gz"] == "not a T1w scan but bold"
+
+
+def test_a_split_that_loses_all_its_scans_is_an_error_that_says_why(tmp_path):
+    save_plain(tmp_path, "a.nii.gz", "b.nii.gz", "c.nii.gz")
+    (test,) = (r for r in found_in(tmp_path).records if r.split == "test")
+    test.image.write_bytes(b"nothing")
+    with pytest.raises(
+        ValueError, match=f"no scan is left to test.*{test.id}: .*NIfTI"
+    ):
+        load(tmp_path)
+
+
+def test_too_few_scans_are_refused_with_what_was_left_out(tmp_path):
+    save_plain(tmp_path, "a.nii.gz", "b.nii.gz", "c_T2.nii.gz")
+    with pytest.raises(ValueError, match="c_T2.nii.gz: T2 in its name.*2 among 3"):
+        found_in(tmp_path)
+
+
+def test_scans_without_masks_load_and_say_so(tmp_path):
+    save_plain(tmp_path, *(f"{name}.nii.gz" for name in "abcd"))
+    made = load(tmp_path)
+    assert not made.train.has("mask") and not made.train.has("labels")
+    assert made.train.scan(0).mask is None
+    with pytest.raises(ValueError, match=r"has no mask; put a file NAME_mask.nii.gz"):
+        made.train.masks(0)
+
+
+def test_a_scan_of_a_split_holds_what_its_arrays_hold(bids):
+    made = load(bids)
+    scan = made.train.scan(2)
+    np.testing.assert_array_equal(scan.image, made.train.images(2)[0, ..., 0])
+    np.testing.assert_array_equal(scan.labels, made.train.labels(2)[0])
+    np.testing.assert_array_equal(scan.mask, made.train.masks(2)[0])
+    assert scan.name == made.train.ids[2] and scan.grid.gap_mm(made.grid) == 0
+    native = made.train.native(2)
+    assert native.stored.axes in ("RAS", "PSR", "LPI", "ASL")

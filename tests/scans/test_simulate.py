@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from registration.scans import cohort, grids
+from registration.scans import cohort
+from registration.scans import grid as grids
 from registration.scans.sources.simulated import head, smooth_warp, template
 from registration.scans.sources.simulated import subject as simulate
 
@@ -166,15 +167,15 @@ def test_the_skull_does_not_follow_the_truth_of_the_brain(made):
 
 def test_the_same_seed_is_the_same_head_at_every_voxel_size():
     fine, coarse = (simulate.subject([5, 1], simulate.grid(v)) for v in (2.0, 4.0))
-    blocks = grids.block_mean(fine.image, (2, 2, 2))
-    np.testing.assert_allclose(blocks, coarse.image, atol=1e-5)
+    blocks = grids.block_mean(fine.scan.image, (2, 2, 2))
+    np.testing.assert_allclose(blocks, coarse.scan.image, atol=1e-5)
     np.testing.assert_array_equal(fine.truth.coefficients, coarse.truth.coefficients)
 
 
 def test_another_seed_is_another_head():
     first, again, other = (simulate.subject(s, simulate.grid(8.0)) for s in (1, 1, 2))
-    np.testing.assert_array_equal(first.image, again.image)
-    assert np.abs(first.image - other.image).max() > 0.3
+    np.testing.assert_array_equal(first.scan.image, again.scan.image)
+    assert np.abs(first.scan.image - other.scan.image).max() > 0.3
 
 
 def test_a_head_has_dark_air_and_fluid_gray_matter_and_white_matter_in_order(made):
@@ -203,7 +204,7 @@ def test_left_labels_lie_on_the_left(made):
 
 def test_without_skull_nothing_is_left_around_the_brain():
     grid = simulate.grid(4.0)
-    whole, bare = (simulate.subject(3, grid, skull=s) for s in (True, False))
+    whole, bare = (simulate.subject(3, grid, skull=s).scan for s in (True, False))
     np.testing.assert_array_equal(whole.labels, bare.labels)
     far = ndimage.binary_dilation(whole.labels > 0, iterations=2)
     assert bare.image[~far].max() == 0 and whole.image[~far].max() > 0.3
@@ -226,10 +227,10 @@ def test_a_simulated_cohort_says_so_and_has_as_many_as_asked_for(made, capsys):
     assert [len(made.fixed), len(made.train), len(made.test)] == [1, 3, 1]
     assert made.shape == (48, 64, 64)
     native = made.test.native(0)
-    np.testing.assert_array_equal(native["image"], made.test.images(0)[0, ..., 0])
-    np.testing.assert_array_equal(native["affine"], made.affine)
-    np.testing.assert_array_equal(native["mask"], made.test.masks(0)[0])
-    assert made.train.affines.shape == (3, 4, 4)
+    np.testing.assert_array_equal(native.image, made.test.images(0)[0, ..., 0])
+    np.testing.assert_array_equal(native.affine, made.affine)
+    np.testing.assert_array_equal(native.mask, made.test.masks(0)[0])
+    np.testing.assert_array_equal(native.landmarks, made.test.truth(0).landmarks)
     assert np.isnan(made.train.ages).all()
 
 

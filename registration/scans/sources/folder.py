@@ -3,7 +3,7 @@
 A BIDS name is `key-value` pairs and a suffix joined by underscores, such as
 `sub-01_ses-2_desc-preproc_T1w.nii.gz`. Other names are taken as they are: a file is a
 T1-weighted scan unless a word of its name says otherwise, and its mask and label map
-lie in the same folder and repeat its name, such as `anna.nii.gz` and
+lie in its folder or below and repeat its name, such as `anna.nii.gz` and
 `anna_mask.nii.gz`. Every file that is not taken is named with the reason.
 """
 
@@ -158,7 +158,7 @@ def _bids(named, reasons):
         if path in scans:
             reasons[path] = "in another space than the subject's own"
         elif e.get("suffix") in ("mask", "dseg"):
-            reasons[path] = "not of a scan that is taken"
+            reasons[path] = "not of a scan that is taken, or not the map preferred"
         else:
             reasons[path] = f"not a T1w scan but {e.get('suffix') or 'no BIDS name'}"
     return found, reasons
@@ -193,9 +193,8 @@ def _plain(files, reasons, folder):
     scans = [path for path, (kind, _) in kinds.items() if kind == "scan"]
     names, found, used = _ids(scans, folder), {}, set()
     for path in scans:
-        alone = sum(other.parent == path.parent for other in scans) == 1
         parts = {
-            part: _companion(path, words, files, alone)
+            part: _companion(path, words, files, scans)
             for part, words in (("labels", LABEL_WORDS), ("mask", MASK_WORDS))
         }
         found[names[path]] = {"image": path, **parts}
@@ -226,15 +225,32 @@ def _kind(path):
     return "scan", ""
 
 
-def _companion(path, words, files, alone):
-    """Return the file in a scan's folder that is its mask or label map, or None."""
-    stem = _stem(path).lower()
-    beside = {
-        key[1].lower(): other for key, other in files.items() if key[0] == path.parent
-    }
+def _companion(path, words, files, scans):
+    """Return the file that is a scan's mask or label map, or None.
+
+    It lies in the scan's folder or below it, where no scan of that name is nearer.
+    """
+    stem, here = _stem(path).lower(), path.parent
+    alone = sum(other.parent == here for other in scans) == 1
     names = [f"{stem}{joint}{word}" for word in words for joint in "_-."]
-    names += list(words) if alone else []
-    return next((beside[name] for name in names if name in beside), None)
+    nearer = {
+        other.parent
+        for other in scans
+        if _stem(other).lower() == stem and here in other.parent.parents
+    }
+    found = {}
+    for (folder, name), other in files.items():
+        inside = here == folder or here in folder.parents
+        if not inside or nearer & {folder, *folder.parents}:
+            continue
+        if name.lower() in names or (
+            alone and folder == here and name.lower() in words
+        ):
+            found.setdefault(name.lower(), []).append(other)
+    for name in (*names, *words):
+        if name in found:
+            return min(found[name], key=lambda other: len(other.parts))
+    return None
 
 
 def _ids(scans, folder):
