@@ -98,7 +98,7 @@ REFUSED = [
     ("one byte short", "a.nii", GOOD[:-1], "truncated"),
     ("half a gzip", "a.nii.gz", PACKED[: len(PACKED) // 2], "gzip is truncated"),
     ("a gzip without its end", "a.nii.gz", PACKED[:-8], "gzip is truncated"),
-    ("a gzip header alone", "a.nii.gz", PACKED[:10], "not NIfTI"),
+    ("a gzip header alone", "a.nii.gz", PACKED[:10], "truncated"),
     ("zeros in a gzip", "a.nii.gz", PACKED[:60] + bytes(99), "gzip is corrupt"),
     ("a wrong checksum", "a.nii.gz", broken_checksum(), "gzip is corrupt"),
     ("a gzip bomb", "a.nii.gz", bomb(), "unpacks to more than"),

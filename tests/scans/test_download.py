@@ -51,7 +51,8 @@ def cache(tmp_path):
 
 
 def fetch(cache, server, registry, **options):
-    return download.fetch(cache, server.base, registry, shown=False, **options)
+    options = {"max_bytes": 10**6, "shown": False} | options
+    return download.fetch(cache, server.base, registry, **options)
 
 
 def content(folder):
@@ -86,9 +87,8 @@ def test_only_what_is_missing_or_damaged_is_fetched(files, server, cache):
 
 def test_a_wrong_sha256_is_deleted_and_reported(files, server, cache):
     server.faults["a/05.bin"] = "corrupt"
-    with pytest.raises(ConnectionError, match="a/05.bin has another sha256") as caught:
+    with pytest.raises(ValueError, match="a/05.bin has another sha256") as caught:
         fetch(cache, server, files[1])
-    assert "1 of 20 files" in str(caught.value)
     assert files[1]["a/05.bin"] in str(caught.value)
     assert sorted(content(cache)) == sorted(set(files[1]) - {"a/05.bin"})
 
@@ -147,17 +147,17 @@ def test_a_server_gone_half_way_leaves_whole_files_and_the_next_call_goes_on(
 
 def test_no_server_at_all_is_one_clear_error(files, cache):
     with pytest.raises(ConnectionError, match="20 of 20 files could not be downloaded"):
-        download.fetch(cache, "http://127.0.0.1:9/", files[1], shown=False)
+        download.fetch(cache, "http://127.0.0.1:9/", files[1], 10**6, shown=False)
     assert content(cache) == {}
 
 
 FETCH = """
-import json, os, pathlib, sys
-from helpers.data import download
+import concurrent.futures.thread, json, os, pathlib, sys
+from registration.scans import download
 cache, base, registry, user = sys.argv[1:]
 if user:
     os.seteuid(int(user))
-download.fetch(pathlib.Path(cache), base, json.loads(registry), shown=False)
+download.fetch(pathlib.Path(cache), base, json.loads(registry), 10**6, shown=False)
 """
 
 
@@ -175,7 +175,11 @@ def test_a_killed_download_leaves_nothing_half_written(files, server, cache):
     process.kill()
     process.wait()
     left = content(cache)
-    parts = [name for name in left if pathlib.Path(name).name.startswith(".part-")]
+    parts = [
+        name
+        for name in left
+        if pathlib.Path(name).name.startswith(".registration-part-")
+    ]
     done = set(left) - set(parts)
     assert parts and 0 < len(done) < 20
     assert all(content(files[0])[name] == left[name] for name in done)
@@ -239,7 +243,7 @@ def test_an_empty_cache_that_cannot_be_written_is_one_clear_error(
 )
 def test_an_address_that_is_not_https_is_refused(cache, base):
     with pytest.raises(ValueError, match="must begin with https"):
-        download.fetch(cache, base, {"a": "0" * 64}, shown=False)
+        download.fetch(cache, base, {"a": "0" * 64}, 10**6, shown=False)
 
 
 def test_https_and_this_machine_are_allowed():
@@ -278,7 +282,7 @@ def test_one_bar_counts_the_files(files, server, cache, monkeypatch):
             self.closed = True
 
     monkeypatch.setattr(progress, "bar", Bar)
-    download.fetch(cache, server.base, files[1])
+    download.fetch(cache, server.base, files[1], 10**6)
     (bar,) = bars
     assert (bar.total, bar.count, bar.closed, bar.shown) == (20, 20, True, True)
 
@@ -286,17 +290,19 @@ def test_one_bar_counts_the_files(files, server, cache, monkeypatch):
 def test_the_registry_names_two_files_for_each_of_151_subjects():
     names, subjects = ixi.registry(), ixi.subjects()
     assert len(subjects) == 151 and len(names) == 302
-    assert set(ixi.file_names(subjects)) == set(names)
+    files = {
+        str(p.relative_to(ixi.folder())) for s in subjects for p in (s.image, s.labels)
+    }
+    assert files == set(names)
     assert all(len(digest) == 64 and int(digest, 16) for digest in names.values())
     splits = [subject.split for subject in subjects]
     assert [splits.count(s) for s in ("fixed", "train", "test")] == [1, 125, 25]
 
 
-def test_the_default_address_is_the_pinned_commit(monkeypatch):
-    monkeypatch.delenv("REGISTRATION_IXI_URL", raising=False)
+def test_the_default_address_is_the_pinned_commit():
     commit = "494c25e00cbd3fea601f5f27970f2e2de876a8ac"
-    assert ixi.base().startswith("https://raw.githubusercontent.com/CBICA/")
-    assert f"/{commit}/test_data/processed/IXI/" in ixi.base()
+    assert ixi.BASE.startswith("https://raw.githubusercontent.com/CBICA/")
+    assert f"/{commit}/test_data/processed/IXI/" in ixi.BASE
 
 
 @pytest.fixture
@@ -313,7 +319,7 @@ def ixi_server(monkeypatch, cache):
 def test_the_whole_real_cohort_downloads_and_verifies(ixi_server, cache):
     assert ixi.fetch(ixi.subjects(), shown=False) == 302
     assert download.missing(cache / "ixi", ixi.registry()) == []
-    assert ixi.is_cached(ixi.subjects())
+    assert ixi.fetch(ixi.subjects(), shown=False) == 0
 
 
 @needs_scans
@@ -340,8 +346,42 @@ def test_auto_says_why_it_simulates_where_the_scans_cannot_be_had(ixi_server, ca
 
 @needs_scans
 def test_a_real_scan_that_was_damaged_on_its_way_is_never_used(ixi_server, cache):
-    bad = ixi.image_name(ixi.subjects()[1].id)
+    bad = ixi.IMAGE.format(ixi.subjects()[1].id)
     ixi_server.faults[bad] = "corrupt"
-    with pytest.raises(ConnectionError, match="another sha256"):
-        cohort.load("ixi", 4.0, progress=False)
-    assert not (cache / "ixi" / bad).exists()
+    for source in ("ixi", "auto"):
+        with pytest.raises(ValueError, match="another sha256"):
+            cohort.load(source, 4.0, progress=False)
+
+
+@needs_scans
+def test_a_damaged_file_in_the_cache_is_fetched_again_or_named(ixi_server, cache):
+    limit = {"train": 1, "test": 1}
+    cohort.load("ixi", 8.0, limit=limit, progress=False)
+    bad = ixi.folder() / ixi.IMAGE.format(ixi.subjects()[1].id)
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:-1] + b"x")
+    assert cohort.load("auto", 8.0, limit=limit, progress=False).source == "ixi"
+    assert bad.read_bytes() == whole
+    bad.write_bytes(whole[:-1] + b"x")
+    ixi_server.gone_after = 0
+    with pytest.raises(ValueError, match=f"{bad.name} is damaged.*with a network"):
+        cohort.load("auto", 8.0, limit=limit, progress=False)
+    assert bad.read_bytes() == whole[:-1] + b"x"
+
+
+def test_old_files_of_others_are_left_where_they_are(files, server, cache):
+    names = (".part-old", "a/.part-other", ".registration-part-mine", "a/thesis.part-1")
+    for name in names:
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_text("not ours")
+        os.utime(cache / name, (0, 0))
+    fetch(cache, server, files[1])
+    assert all((cache / name).exists() for name in names)
+
+
+def test_a_file_larger_than_allowed_is_refused_and_deleted(files, server, cache):
+    sizes = {name: len(data) for name, data in content(files[0]).items()}
+    most = max(sizes.values()) - 1
+    with pytest.raises(ValueError, match=f"the {most} bytes allowed"):
+        fetch(cache, server, files[1], max_bytes=most)
+    assert all(sizes[name] <= most for name in content(cache))

@@ -62,12 +62,13 @@ def test_an_empty_cache_is_filled_once_and_the_file_verified(
     assert (cache / "mnist.npz").read_bytes() == content
 
 
-def test_a_file_with_another_sha256_is_not_kept(cache, tmp_path, capsys):
+def test_a_file_with_another_sha256_is_an_error_that_names_it(cache, tmp_path, capsys):
     archive(tmp_path / "served" / "mnist.npz")
     with file_server.serving(tmp_path / "served") as server:
-        assert mnist.load(base=server.base)["source"] == "scikit-learn"
+        with pytest.raises(ValueError, match=f"another sha256.*{mnist.SHA256}"):
+            mnist.load(base=server.base)
     assert list(cache.iterdir()) == []
-    assert capsys.readouterr().out.count("stand in") == 1
+    assert "stand in" not in capsys.readouterr().out
 
 
 def test_without_cache_and_network_the_digits_of_scikit_learn_stand_in(cache, capsys):

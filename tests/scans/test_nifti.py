@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from registration.scans import nifti, nifti_header
+from registration.scans import nifti
 from tests.scans import nifti_files
 
 AXES = ["".join(a) for a in itertools.product("RL", "AP", "SI")]
@@ -44,7 +44,7 @@ def test_the_file_that_the_bad_ones_are_made_from_is_read(tmp_path):
         ("a.nii.gz", nifti_files.PACKED),
     ):
         scan = nifti.load(write(tmp_path, name, content))
-        np.testing.assert_array_equal(scan.data, nifti_files.voxels())
+        np.testing.assert_array_equal(scan.image, nifti_files.voxels())
         np.testing.assert_array_equal(scan.affine, nifti_files.AFFINE)
 
 
@@ -69,7 +69,7 @@ def test_a_header_of_random_bytes_never_fails_in_another_way(tmp_path):
             assert str(path) in str(error)
         else:
             read += 1
-            assert scan.data.dtype == np.float32 and np.isfinite(scan.data).all()
+            assert scan.image.dtype == np.float32 and np.isfinite(scan.image).all()
             assert np.isfinite(scan.affine).all()
     assert 100 < read < 1400
 
@@ -91,7 +91,7 @@ def test_a_huge_array_is_refused_before_memory_is_taken(tmp_path):
     path = write(tmp_path, "big.nii.gz", gzip.compress(nifti_files.whole(dim=dim)))
     code = (
         "import resource, sys\n"
-        "from helpers.data import nifti\n"
+        "from registration.scans import nifti\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n    nifti.load(sys.argv[1], max_bytes=2**30)\n"
         "except ValueError:\n    pass\n"
@@ -114,10 +114,10 @@ def test_every_orientation_reads_as_nibabel_turns_it(tmp_path, axes):
     nifti.save(path, data, affine)
     scan = nifti.load(path)
     oracle = nibabel.as_closest_canonical(nibabel.load(path))
-    assert scan.stored_axes == "".join(nibabel.aff2axcodes(affine))
-    np.testing.assert_array_equal(scan.data, oracle.get_fdata())
+    assert scan.stored.axes == "".join(nibabel.aff2axcodes(affine))
+    np.testing.assert_array_equal(scan.image, oracle.get_fdata())
     np.testing.assert_allclose(scan.affine, oracle.affine, atol=1e-5)
-    np.testing.assert_allclose(scan.stored_affine, affine, atol=1e-5)
+    np.testing.assert_allclose(scan.stored.affine, affine, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_every_real_voxel_type_and_byte_order_is_read(tmp_path, kind):
     )
     nibabel.save(image, tmp_path / "a.nii")
     scan = nifti.load(tmp_path / "a.nii")
-    np.testing.assert_array_equal(scan.data, data.astype("float32"))
-    assert scan.data.dtype == np.float32
-    assert scan.stored_dtype.itemsize == np.dtype(kind).itemsize
+    np.testing.assert_array_equal(scan.image, data.astype("float32"))
+    assert scan.image.dtype == np.float32
+    assert scan.stored.dtype.itemsize == np.dtype(kind).itemsize
 
 
 @pytest.mark.parametrize("kind", ["u1", "i2", "f8"])
@@ -145,20 +145,20 @@ def test_slope_and_intercept_are_applied(tmp_path, kind):
     data = (nifti_files.voxels("i4") % 256).astype(kind)
     raw = nifti_files.whole(data, code=code, bits=bits, slope=0.25, inter=-3.0)
     scan = nifti.load(write(tmp_path, "a.nii", raw))
-    np.testing.assert_allclose(scan.data, data * 0.25 - 3.0, rtol=1e-6)
+    np.testing.assert_allclose(scan.image, data * 0.25 - 3.0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("slope", [0.0, float("nan")])
 def test_a_slope_of_zero_or_nan_means_none(tmp_path, slope):
     scan = nifti.load(write(tmp_path, "a.nii", nifti_files.whole(slope=slope, inter=9)))
-    np.testing.assert_array_equal(scan.data, nifti_files.voxels())
+    np.testing.assert_array_equal(scan.image, nifti_files.voxels())
 
 
 def test_one_volume_in_4d_is_squeezed_and_nifti_2_is_read(tmp_path):
     one = nifti_files.whole(dim=(4, *nifti_files.SHAPE, 1, 1, 1, 1))
     for raw in (one, nifti_files.nifti_2()):
         scan = nifti.load(write(tmp_path, "a.nii", raw))
-        np.testing.assert_array_equal(scan.data, nifti_files.voxels())
+        np.testing.assert_array_equal(scan.image, nifti_files.voxels())
 
 
 @pytest.mark.parametrize("units, factor", [(1, 1000.0), (3, 0.001)])
@@ -179,14 +179,14 @@ def test_the_qform_counts_where_there_is_no_sform(tmp_path):
     image.set_sform(None, code=0)
     nibabel.save(image, tmp_path / "a.nii")
     np.testing.assert_allclose(
-        nifti.load(tmp_path / "a.nii").stored_affine, affine, atol=1e-5
+        nifti.load(tmp_path / "a.nii").stored.affine, affine, atol=1e-5
     )
 
 
 def test_bad_voxels_can_be_set_to_zero(tmp_path):
     path = write(tmp_path, "a.nii", nifti_files.with_value(float("nan"), count=5))
     scan = nifti.load(path, nonfinite="zero")
-    assert np.count_nonzero(scan.data == 0) == 5
+    assert np.count_nonzero(scan.image == 0) == 5
     with pytest.raises(ValueError, match="Received: drop"):
         nifti.load(path, nonfinite="drop")
 
@@ -196,7 +196,7 @@ def test_concatenated_gzip_members_are_read_as_one(tmp_path):
         nifti_files.GOOD[500:]
     )
     scan = nifti.load(write(tmp_path, "a.nii.gz", parts))
-    np.testing.assert_array_equal(scan.data, nifti_files.voxels())
+    np.testing.assert_array_equal(scan.image, nifti_files.voxels())
 
 
 @pytest.fixture
@@ -298,7 +298,58 @@ def test_a_failed_save_leaves_the_old_file_as_it_was(tmp_path, monkeypatch):
 
 def test_the_limit_of_memory_counts_every_copy(tmp_path):
     path = write(tmp_path, "a.nii", nifti_files.GOOD)
-    needed = 336 * (2 * 2 + 8)
-    assert nifti_header.read(path, needed)[1].size == 336
-    with pytest.raises(ValueError, match="memory"):
-        nifti_header.read(path, needed - 1)
+    # An int16 and its float32 copy, then that copy, a turned one and a mark a voxel.
+    needed = 336 * max(2 + 4, 4 + 4, 4 + 4 + 1)
+    assert nifti.load(path, max_bytes=needed).image.size == 336
+    with pytest.raises(ValueError, match="would take .* more than the .* MiB allowed"):
+        nifti.load(path, max_bytes=needed - 1)
+
+
+PEAK = """
+import resource, sys
+from registration.scans import nifti
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    nifti.load(sys.argv[1], max_bytes=int(sys.argv[2]))
+    print("read")
+except ValueError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def measured(path, max_bytes):
+    """Read a file in a process of its own; return what it said and its kilobytes."""
+    command = [sys.executable, "-c", PEAK, str(path), str(max_bytes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *said, kilobytes = done.stdout.splitlines()
+    return " ".join(said), int(kilobytes)
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 2**20 - 1, 2**20, 2**20 + 1])
+def test_gzip_members_after_the_promised_end_are_not_unpacked(tmp_path, beyond):
+    promised = nifti_files.GOOD + bytes(beyond)
+    bomb = gzip.compress(promised) + gzip.compress(bytes(2**28), 9)
+    path = write(tmp_path, "bomb.nii.gz", bomb)
+    said, kilobytes = measured(path, 10 * 2**20)
+    assert "more than its header promises" in said
+    assert kilobytes < 16 * 1024
+
+
+def test_a_large_file_with_a_small_header_is_not_read_whole(tmp_path):
+    path = tmp_path / "long.nii"
+    with path.open("wb") as file:
+        file.write(nifti_files.GOOD)
+        file.truncate(2**31)
+    said, kilobytes = measured(path, 10 * 2**20)
+    assert said == "read" or "more than its header promises" in said
+    assert kilobytes < 16 * 1024
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nii")
+    (tmp_path / "folder.nii").mkdir()
+    for name in ("pipe.nii", "folder.nii", "none.nii"):
+        with pytest.raises(ValueError, match=name):
+            nifti.load(tmp_path / name)
