@@ -1,11 +1,17 @@
-"""The registration framework as a drawn figure."""
+"""The registration framework as a drawn figure, narrow enough for a phone."""
 
 from matplotlib import patches
 
 from registration.show import arrays, style
 
+LEFT, MIDDLE, RIGHT = 1.0, 3.5, 6.0
+ROWS = (7.6, 5.8, 4.0, 1.6)
+SIDE, WIDTH, HEIGHT = 1.6, 1.9, 1.0
+FONT = 11
+BLUE, GREEN, YELLOW = "#D6E9F5", "#D8F0E6", "#FBE8CC"
 
-def _box(ax, x, y, text, *, colour="white", width=1.5, height=0.8):
+
+def _box(ax, x, y, text, colour="white", width=WIDTH, height=HEIGHT):
     """Draw a rounded box centred on `(x, y)`."""
     ax.add_patch(
         patches.FancyBboxPatch(
@@ -17,24 +23,28 @@ def _box(ax, x, y, text, *, colour="white", width=1.5, height=0.8):
             boxstyle="round,pad=0.02,rounding_size=0.12",
         )
     )
-    ax.text(x, y, text, ha="center", va="center", fontsize=9)
+    ax.text(x, y, text, ha="center", va="center", fontsize=FONT)
 
 
-def _arrow(ax, start, end, *, bend=0.0, colour="0.25", style_="-|>", line="-"):
-    """Draw an arrow from `start` to `end`."""
-    ax.add_patch(
-        patches.FancyArrowPatch(
-            start,
-            end,
-            arrowstyle=style_,
-            mutation_scale=12,
-            color=colour,
-            linestyle=line,
-            connectionstyle=f"arc3,rad={bend}",
-            shrinkA=0,
-            shrinkB=0,
-        )
-    )
+def _picture_box(ax, x, y, name, image):
+    """Draw an image, or an empty box, centred on `(x, y)`, and its name."""
+    if image is None:
+        _box(ax, x, y, name, width=SIDE, height=SIDE)
+        return
+    image = arrays.as_image(image, name)
+    half = SIDE / 2 * min(1, image.shape[1] / image.shape[0])
+    tall = SIDE / 2 * min(1, image.shape[0] / image.shape[1])
+    extent = (x - half, x + half, y - tall, y + tall)
+    ax.imshow(image, cmap=style.GRAY, extent=extent, zorder=2)
+    ax.text(x, y + tall + 0.08, name, ha="center", va="bottom", fontsize=FONT)
+
+
+def _arrow(ax, *points, **look):
+    """Draw an arrow along straight lines through `points`."""
+    look = {"color": "0.25", "mutation_scale": 12, "arrowstyle": "-|>"} | look
+    path = patches.Path(points)
+    joined = {"joinstyle": "round", "capstyle": "butt", "fill": False}
+    ax.add_patch(patches.FancyArrowPatch(path=path, **joined, **look))
 
 
 def framework(
@@ -60,64 +70,47 @@ def framework(
     Returns:
         The figure.
     """
+    told = " ".join(parameters.split())
     picture, axes = style.subplots(
         1,
         1,
-        9.2,
-        2.9,
+        4.2,
+        5.2,
         alt
         or "Moving and fixed image enter a network, which predicts "
-        f"{parameters}; they make a sampling grid; a sampler reads the moving image "
+        f"{told}; they make a sampling grid; a sampler reads the moving image "
         "there and gives the moved image; the loss compares it with the fixed image "
         "and its gradient trains the network.",
     )
     ax = axes[0, 0]
+    first, second, third, last = ROWS
+    _picture_box(ax, LEFT, first, "moving", moving)
+    _picture_box(ax, RIGHT, first, "fixed", fixed)
+    _picture_box(ax, LEFT, last, "moved", moved)
+    _box(ax, MIDDLE, first, network, BLUE)
+    _box(ax, MIDDLE, second, parameters)
+    _box(ax, MIDDLE, third, "sampling\ngrid", GREEN)
+    _box(ax, LEFT, third, "sampler", GREEN, width=1.7)
+    _box(ax, RIGHT, last, loss, YELLOW, width=1.7)
+    across, down, side = WIDTH / 2 + 0.05, HEIGHT / 2 + 0.05, SIDE / 2 + 0.05
+    _arrow(ax, (LEFT + side, first), (MIDDLE - across, first))
+    _arrow(ax, (RIGHT - side, first), (MIDDLE + across, first))
+    _arrow(ax, (MIDDLE, first - down), (MIDDLE, second + down))
+    _arrow(ax, (MIDDLE, second - down), (MIDDLE, third + down))
+    _arrow(ax, (MIDDLE - across, third), (LEFT + 0.9, third))
+    _arrow(ax, (LEFT, first - side), (LEFT, third + down))
+    _arrow(ax, (LEFT, third - down), (LEFT, last + side + 0.4 * (moved is not None)))
+    _arrow(ax, (LEFT + side, last), (RIGHT - 0.9, last))
+    _arrow(ax, (RIGHT, first - side), (RIGHT, last + down))
+    back = RIGHT - 0.55
+    trail = [(back, last + down), (back, second + 0.9), (MIDDLE + 0.7, second + 0.9)]
+    trail += [(MIDDLE + 0.7, first - down)]
+    _arrow(ax, *trail, color=style.COLOURS[4], linestyle="--")
+    text = "gradient: every step\nis differentiable"
+    place = {"ha": "right", "va": "center", "fontsize": 10}
+    ax.text(back - 0.1, last + 1.1, text, color=style.COLOURS[4], **place)
     ax.set_axis_off()
-    ax.set_xlim(0, 13.4)
-    ax.set_ylim(0, 4.2)
     ax.set_aspect("equal")
-    images = (
-        ("moving", moving, 0.9, 2.9),
-        ("fixed", fixed, 0.9, 1.0),
-        ("moved", moved, 10.6, 2.9),
-    )
-    for name, image, x, y in images:
-        _picture_box(ax, name, image, x, y)
-    blue, green = "#D6E9F5", "#D8F0E6"
-    _box(ax, 3.2, 1.95, network, colour=blue)
-    _box(ax, 5.3, 1.95, parameters, width=1.6)
-    _box(ax, 7.4, 1.95, "sampling\ngrid", colour=green)
-    _box(ax, 8.3, 3.0, "sampler", colour=green, width=1.4)
-    _box(ax, 12.5, 1.95, loss, colour="#FBE8CC", width=1.4)
-    _arrow(ax, (1.6, 2.75), (2.4, 2.15))
-    _arrow(ax, (1.6, 1.15), (2.4, 1.75))
-    _arrow(ax, (4.0, 1.95), (4.45, 1.95))
-    _arrow(ax, (6.15, 1.95), (6.6, 1.95))
-    _arrow(ax, (7.7, 2.4), (8.0, 2.56))
-    _arrow(ax, (1.6, 3.1), (7.55, 3.1))
-    _arrow(ax, (9.05, 3.0), (9.85, 3.0))
-    _arrow(ax, (11.35, 2.75), (12.2, 2.4))
-    _arrow(ax, (1.6, 0.8), (12.1, 1.5), bend=0.06)
-    _arrow(ax, (12.5, 1.5), (3.2, 1.5), bend=-0.16, colour=style.COLOURS[4], line="--")
-    ax.text(
-        7.6,
-        0.12,
-        "gradient: every step is differentiable",
-        ha="center",
-        color=style.COLOURS[4],
-        fontsize=9,
-    )
+    ax.set_xlim(0, 7)
+    ax.set_ylim(0.7, 8.8)
     return picture
-
-
-def _picture_box(ax, name, image, x, y, side=1.4):
-    """Draw an image, or an empty box, centred on `(x, y)`, and its name."""
-    if image is None:
-        _box(ax, x, y, name, width=side, height=side)
-        return
-    half = side / 2
-    extent = (x - half, x + half, y - half, y + half)
-    ax.imshow(arrays.as_image(image, name), cmap=style.GRAY, extent=extent, zorder=2)
-    ax.text(x, y + half + 0.06, name, ha="center", va="bottom", fontsize=9)
-    ax.set_xlim(0, 13.4)
-    ax.set_ylim(0, 4.2)
