@@ -145,7 +145,13 @@ def result_table():
                 f"{sum(seconds) / len(seconds):.0f}" if seconds else NOTHING,
             ]
         )
-    columns = ["method", "Dice", "folded voxels, %", "seconds", "in a fresh process"]
+    columns = [
+        "method",
+        "Dice",
+        "folded voxels, %",
+        "seconds, warm",
+        "seconds, fresh process",
+    ]
     return table(columns, lines) + "\n\n" + _conditions(found, fresh)
 
 
