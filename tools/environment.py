@@ -71,7 +71,7 @@ def occupied(folder):
             return None
     return (
         f"{folder} is no environment that works, and `make` has not made it. It was "
-        "left as it is.\nRename or remove it, then run the same command again."
+        "left as it was.\nRename or remove it, then run the same command again."
     )
 
 

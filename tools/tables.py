@@ -65,9 +65,11 @@ def number(text, places=None):
 
 
 def spread(mean, deviation):
-    """Write "mean ± deviation", both to the same decimals."""
+    """Write "mean ± deviation", both to the same decimals; the mean where all agree."""
     try:
         places = decimals(float(mean)) or decimals(float(deviation))
+        if not float(deviation):
+            return number(mean)
     except ValueError:
         return number(mean)
     return f"{number(mean, places)} ± {number(deviation, places)}"
