@@ -31,7 +31,8 @@ help:
 	@echo "make test-backends  the tests of helpers on JAX and PyTorch"
 	@echo "make test-oldest    the tests of helpers on TensorFlow 2.19, Keras 3.10"
 	@echo "make kernels        install a CPU and a GPU kernel specification in .venv"
-	@echo "make links REPO=owner/name   point every link at another repository"
+	@echo "make readme         fill the tables of README.md, draw the house anew"
+	@echo "make links          point every link at the remote, or at REPO=owner/name"
 	@echo "make lock           write requirements.lock anew;  make clean: remove build/"
 
 $(READY): requirements.lock tools/environment.py
@@ -56,7 +57,7 @@ lab: $(READY)
 lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest -q tests/tools/test_notebooks.py
+	$(PY) -m pytest -q tests/tools/test_notebooks.py tests/tools/test_house.py
 
 format: $(READY)
 	$(PY) -m ruff check --fix .
@@ -78,6 +79,7 @@ test-browser: site
 
 readme: $(READY)
 	$(PY) -m tools.readme
+	$(PY) -m tools.house
 
 figures: $(READY)
 	$(PY) -m tools.run_scripts tools/figures --only "$(ONLY)"

@@ -6,7 +6,6 @@ import pathlib
 import sphinxcontrib.katex
 
 _PACKAGE = pathlib.Path(sphinxcontrib.katex.__file__).parent
-_REPOSITORY = os.environ["SITE_REPOSITORY"]
 
 project = "Deep-learning image registration"
 author = ""
@@ -38,12 +37,9 @@ html_theme = "furo"
 html_static_path = ["_static", *(str(p) for p in _PACKAGE.glob("*.min.js"))]
 html_static_path += [str(_PACKAGE / "katex-math.css")]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
+html_baseurl = os.environ.get("SITE_URL", "")
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-html_theme_options = {
-    "source_repository": f"https://github.com/{_REPOSITORY}/",
-    "source_branch": "main",
-    "source_directory": "",
-    "top_of_page_buttons": ["view"],
-}
+html_theme_options = {"top_of_page_buttons": []}

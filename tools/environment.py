@@ -2,7 +2,8 @@
 
 Run by the Makefile with whatever `python3` is, so that this file keeps to what an
 old Python 3 understands. An environment that works is kept, whatever `python3` is by
-now; one that holds these very files is left alone.
+now; one that holds these very files is left alone. A folder that was not made here is
+never emptied.
 
     python3 tools/environment.py .venv requirements.lock
     python3 tools/environment.py .venv-x requirements/x.txt --constraint x.lock
@@ -16,6 +17,7 @@ import subprocess
 import sys
 
 OLDEST, NEWEST = (3, 10), (3, 13)
+OURS = ".made-by-make"
 
 
 def complaint(oldest, newest, version):
@@ -55,6 +57,24 @@ def works(python):
     return subprocess.call(command, stderr=subprocess.DEVNULL) == 0
 
 
+def occupied(folder):
+    """Say why a folder is not ours to empty; None if it is, or is not there.
+
+    Ours is what is empty or carries a stamp: the one that `create` leaves before it
+    starts, or the one of `install`.
+    """
+    if not os.path.lexists(folder):
+        return None
+    if os.path.isdir(folder) and not os.path.islink(folder):
+        names = os.listdir(folder)
+        if not names or any(x == OURS or x.startswith(".installed") for x in names):
+            return None
+    return (
+        f"{folder} is no environment that works, and `make` has not made it. It was "
+        "left as it was.\nRename or remove it, then run the same command again."
+    )
+
+
 def create(folder, newest):
     """Create an empty environment; exit with a message where that is impossible."""
     version = sys.version_info[:2]
@@ -66,8 +86,16 @@ def create(folder, newest):
         import venv  # noqa: F401
     except ImportError:
         sys.exit(without_venv(version))
+    message = occupied(folder)
+    if message:
+        sys.exit(message)
     print(f"Creating {folder} with {sys.executable}", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    if os.path.isdir(folder):
+        shutil.rmtree(folder)
+    os.makedirs(folder)
+    # If this is interrupted, the next call must know whose folder it is.
+    with open(os.path.join(folder, OURS), "w"):
+        pass
     subprocess.check_call([sys.executable, "-m", "venv", folder])
 
 

@@ -39,7 +39,7 @@ def missing(lines):
 
 
 def main():
-    """Install the missing ones, holding back what is installed."""
+    """Install the missing ones, holding back what is installed; exit as pip does."""
     lines = requirements(Path(__file__).parents[1] / "requirements.txt")
     wanted = missing(lines)
     if not wanted:
@@ -51,7 +51,9 @@ def main():
         held = Path(folder) / "held.txt"
         held.write_text("".join(pins))
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--constraint", held, *wanted], check=True)
+        done = subprocess.run([*pip, "--constraint", held, *wanted])
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 if __name__ == "__main__":

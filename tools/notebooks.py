@@ -11,9 +11,10 @@ from pathlib import Path
 import jupytext
 import nbformat
 
+from tools import address
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
-BOOTSTRAP = ROOT / "tools" / "bootstrap_cell.py"
 METADATA = {
     "jupytext": {"formats": "ipynb,py:percent"},
     "kernelspec": {
@@ -31,23 +32,34 @@ def sources(only=""):
     return [p for p in sorted(FOLDER.glob("[0-9][0-9]_*.py")) if only in p.stem]
 
 
+def number(path):
+    """Return the number that a notebook is called by, two digits."""
+    return path.stem[:2]
+
+
 def bootstrap():
     """Return the text of the first code cell of every notebook."""
-    return BOOTSTRAP.read_text().strip()
-
-
-def repository():
-    """Return `owner/name` of the repository, which the bootstrap cell states."""
-    return re.search(r"https://github\.com/([\w.-]+/[\w.-]+)", bootstrap()).group(1)
+    return address.BOOTSTRAP.read_text().strip()
 
 
 def badge(path):
-    """Return the Markdown of the badge that opens a notebook in Colab."""
-    page = f"github/{repository()}/blob/main/notebooks/{path.stem}.ipynb"
+    """Return the Markdown of the badge that opens a notebook in Colab.
+
+    Empty while the files state no address: the notebook could not fetch its
+    repository there.
+    """
+    if not address.stated():
+        return ""
     return (
         "[![Open in Colab](../images/open_in_colab.svg)][colab]\n\n"
-        f"[colab]: https://colab.research.google.com/{page}"
+        f"[colab]: {colab(path.stem)}"
     )
+
+
+def colab(name):
+    """Return the address that opens a notebook of the stated repository in Colab."""
+    page = f"github/{address.stated()}/blob/main/notebooks/{name}.ipynb"
+    return f"https://colab.research.google.com/{page}"
 
 
 def read(path):
@@ -64,20 +76,23 @@ def title(notebook):
     return ""
 
 
+def with_badge(text, line):
+    """Return a first cell's text with a line under its title and no other badge."""
+    text = re.sub(rf"\n*{BADGE.pattern}", "", text, flags=BADGE.flags)
+    if not line:
+        return text
+    return re.sub(
+        r"^(# .+)$",
+        lambda found: f"{found.group(1)}\n\n{line}",
+        text,
+        count=1,
+        flags=re.MULTILINE,
+    )
+
+
 def completed(notebook, path):
     """Return the notebook with the badge under its title and the bootstrap cell."""
-    first = notebook.cells[0]
-    line = badge(path)
-    if BADGE.search(first.source):
-        first.source = BADGE.sub(lambda _: line, first.source)
-    else:
-        first.source = re.sub(
-            r"^(# .+)$",
-            lambda found: f"{found.group(1)}\n\n{line}",
-            first.source,
-            count=1,
-            flags=re.MULTILINE,
-        )
+    notebook.cells[0].source = with_badge(notebook.cells[0].source, badge(path))
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             if "bootstrap" in cell.metadata.get("tags", []):

@@ -17,7 +17,7 @@ import nbclient
 import nbconvert
 import nbformat
 
-from tools import memory, notebooks, readme
+from tools import memory, notebooks, tables
 
 BUILD = notebooks.ROOT / "build"
 COLUMNS = (
@@ -32,13 +32,13 @@ COLUMNS = (
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PROBE = """\
 import json
-import os
 from helpers import backend
+from registration import settings
 gpu = backend.has_gpu()
 print(json.dumps({
     "kind": "GPU" if gpu else "CPU",
     "device": backend.device_name(),
-    "profile": os.environ.get("REGISTRATION_PROFILE") or ("full" if gpu else "quick"),
+    "profile": settings.value("REGISTRATION_PROFILE") or ("full" if gpu else "quick"),
 }))
 """
 
@@ -140,9 +140,9 @@ def export(notebook, name):
 
 def scorecard(name):
     """Return a notebook's scorecard on one line; empty if it wrote none."""
-    cards = readme.rows(BUILD / "scorecards" / f"{name}.csv")
+    cards = tables.rows(BUILD / "scorecards" / f"{name}.csv")
     lines = []
-    for row in map(readme.merged, cards):
+    for row in map(tables.merged, cards):
         row.pop("device", None)
         method = row.pop("method", "")
         values = ", ".join(f"{key} {value}" for key, value in row.items() if value)
@@ -153,7 +153,7 @@ def scorecard(name):
 def write_summary(rows):
     """Write build/summary.csv; notebooks that did not run now keep their rows."""
     path = BUILD / "summary.csv"
-    kept = {row["notebook"]: row for row in readme.rows(path)}
+    kept = {row["notebook"]: row for row in tables.rows(path)}
     kept.update({row["notebook"]: row for row in rows})
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, (*COLUMNS, "scorecard"))

@@ -15,12 +15,16 @@ import sys
 
 import nbformat
 
-from tools import notebooks, readme
+from tools import address, notebooks, readme, tables
 
 SOURCE = notebooks.ROOT / "site"
 STAGE = notebooks.ROOT / "build" / "site-source"
 SITE = notebooks.ROOT / "build" / "site"
-LINK = re.compile(r"(\]\(|^\[[\w ]+\]: )\.\./([^)\s]+)", re.MULTILINE)
+IMAGES = ("image/png", "image/jpeg")
+# `[text](target)`, where the text may itself be a picture.
+LINK = re.compile(r"(?P<text>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\])\((?P<target>[^)\s]+)\)")
+PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "built.md"}
+LONGEST_TABLE = 24  # rows that are shown before a reader asks for them
 CARD = """\
 :::{{grid-item-card}} {title}
 :link: notebooks/{name}
@@ -31,23 +35,27 @@ CARD = """\
 *{minutes}*
 :::
 """
-INDEX = """\
-# {title}
-
-{lead}
-
+CARDS = """\
 ::::{{grid}} 1 2 2 2
 :gutter: 3
 
 {cards}
-::::
-
+::::"""
+CONTENTS = """\
 ```{{toctree}}
 :hidden:
+:caption: Notebooks
 
 {names}
 ```
-"""
+
+```{{toctree}}
+:hidden:
+:caption: The project
+
+Results <results>
+How it is built <built>
+{source}```"""
 
 
 def executed(path):
@@ -63,33 +71,88 @@ def executed(path):
     return nbformat.read(stored, as_version=4) if stored.exists() else source
 
 
-def link(found):
-    """Point a link at a file beside the pages, or at the repository."""
-    start, target = found.groups()
-    name = target.split("#")[0]
-    if name.startswith("images/") or re.fullmatch(r"notebooks/\d\d_\w+\.ipynb", name):
-        return found.group()
-    return f"{start}https://github.com/{notebooks.repository()}/blob/main/{target}"
+def relinked(text, folder=""):
+    """Point the links of a page at what the site has, else at the repository.
+
+    Args:
+        text: Markdown.
+        folder: Where the page lies in the repository, for example `"notebooks"`.
+
+    Returns:
+        The Markdown; a link to a file that is nowhere to be seen becomes plain text.
+    """
+
+    def link(found):
+        words, target = found["text"], found["target"]
+        name, hash_, part = target.partition("#")
+        if not name or re.match(r"\w+:", target) or "{download}" in words:
+            return found.group()
+        path = os.path.normpath(os.path.join(folder, name))
+        if path in PAGES:
+            up = "../" if folder else ""
+            return f"{words}({up}{PAGES[path]}{hash_}{part})"
+        if words[0] == "!" or re.fullmatch(
+            r"(images/.*|notebooks/\d\d_\w+\.ipynb)", path
+        ):
+            return found.group()
+        if not address.known():
+            return words[1:-1]
+        return f"{words}(https://github.com/{address.known()}/blob/main/{path})"
+
+    return LINK.sub(link, text)
 
 
-def badge_line(path):
-    """Return a function that puts the source and a download beside the badge."""
-    page = f"https://github.com/{notebooks.repository()}/blob/main/notebooks"
+def head(path, text):
+    """Return a notebook's first cell with its number, and what one can do with it."""
+    text = notebooks.with_badge(text, "")
+    lines = [f"{{download}}`download <{path.stem}.ipynb>`"]
+    if address.known():
+        page = f"https://github.com/{address.known()}/blob/main/notebooks"
+        lines.insert(0, f"[source]({page}/{path.stem}.py)")
+    if address.stated():
+        badge = "![Open in Colab](../images/open_in_colab.svg)"
+        lines.insert(0, f"[{badge}]({notebooks.colab(path.stem)})")
+    return re.sub(
+        r"^# (.+)$",
+        lambda found: (
+            f"# {notebooks.number(path)} · {found.group(1)}\n\n{' · '.join(lines)}"
+        ),
+        text,
+        count=1,
+        flags=re.MULTILINE,
+    )
 
-    def line(found):
-        badge, _, address = found.group().partition("\n\n")
-        return (
-            f"{badge} · [source]({page}/{path.stem}.py) · "
-            f"{{download}}`notebook <{path.stem}.ipynb>`\n\n{address}"
-        )
 
-    return line
+def plain_frames(html):
+    """Return the HTML of data frames without the borders and styles of their own."""
+    html = re.sub(r"<style scoped>.*?</style>\s*", "", html, flags=re.DOTALL)
+    html = re.sub(r'(<table)\b([^>]*?)\s+border="\d+"', r"\1\2", html)
+    return re.sub(r"(<t[dh][^>]*>)\s*NaN\s*(?=</t[dh]>)", rf"\1{tables.NOTHING}", html)
+
+
+def staged(notebook, path):
+    """Change a notebook into what the site shows of it."""
+    notebook.cells[0].source = head(path, notebook.cells[0].source)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = relinked(cell.source, "notebooks")
+            continue
+        if "bootstrap" in cell.metadata.get("tags", ()):
+            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
+        if alternative(cell):
+            cell.metadata["mystnb"] = {"image": {"alt": alternative(cell)}}
+        for output in cell.outputs:
+            html = output.get("data", {}).get("text/html")
+            if html:
+                output.data["text/html"] = plain_frames("".join(html))
+    notebook.metadata.pop("widgets", None)
+    return notebook
 
 
 def alternative(cell):
     """Return the text that a cell's picture carries for those who cannot see it."""
     for output in cell.get("outputs", ()):
-        for mime in ("image/png", "image/jpeg"):
+        for mime in IMAGES:
             alt = output.get("metadata", {}).get(mime, {}).get("alt")
             if alt:
                 return alt
@@ -100,12 +163,14 @@ def picture(notebook, name):
     """Return the path of a page's picture: its opening one, else its first result."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            for path in re.findall(r"\.\./(images/[\w.-]+\.(?:png|jpg))", cell.source):
+            for path in re.findall(
+                r"\.\./(images/[\w.-]+\.(?:png|jpe?g))", cell.source
+            ):
                 if (notebooks.ROOT / path).exists():
                     return path
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            for mime in ("image/png", "image/jpeg"):
+            for mime in IMAGES:
                 if mime in output.get("data", {}):
                     path = STAGE / "_pictures" / f"{name}.{mime.split('/')[1]}"
                     path.parent.mkdir(exist_ok=True)
@@ -116,9 +181,79 @@ def picture(notebook, name):
 
 def minutes(name):
     """Return how long a notebook takes, as measured."""
-    rows = [row for row in readme.measured() if row["notebook"] == name]
+    rows = [row for row in tables.measured() if row["notebook"] == name]
     texts = [f"{float(row['minutes']):.1f} min on a {row['kind']}" for row in rows]
     return " · ".join(texts) or "not measured yet"
+
+
+def card(path, notebook):
+    """Return the card of a notebook on the first page."""
+    title = notebooks.title(notebook)
+    shown = picture(notebook, path.stem)
+    if shown:
+        shown = f":img-top: {shown}\n:img-alt: A picture from: {title}\n"
+    return CARD.format(
+        title=title,
+        name=path.stem,
+        picture=shown,
+        goal=tables.goals().get(path.stem, ""),
+        minutes=minutes(path.stem),
+    )
+
+
+def start():
+    """Return how to begin: in a browser where there is an address, and by two commands.
+
+    The first is worth a button only where Colab can find the notebooks.
+    """
+    commands = ["make run     # execute the notebooks", "make test    # try everything"]
+    if address.known():
+        folder = address.known().split("/")[1]
+        url = f"https://github.com/{address.known()}"
+        commands.insert(0, f"git clone {url} && cd {folder}")
+    first = notebooks.sources()[0]
+    buttons = [
+        f":::{{button-ref}} notebooks/{first.stem}\n:ref-type: doc\n:color: primary\n"
+        "Read notebook 00\n:::"
+    ]
+    if address.stated():
+        buttons.append(
+            f":::{{button-link}} {notebooks.colab(first.stem)}\n:color: primary\n"
+            ":outline:\nRun it in Colab\n:::"
+        )
+    block = "\n".join(commands)
+    return "\n\n".join(
+        [
+            "\n".join(buttons),
+            f"```bash\n{block}\n```",
+            "On Linux, or on a Mac with Apple silicon, with Python 3.10 to 3.13 and "
+            "`make`; `make lab` opens JupyterLab.",
+        ]
+    )
+
+
+def folded(table):
+    """Return a table behind a line that opens it, where it is a long one."""
+    count = sum(line.startswith("|") for line in table.splitlines()) - 2
+    if count <= LONGEST_TABLE:
+        return table
+    return f":::{{dropdown}} {count} rows\n{table}\n:::"
+
+
+def blocks(cards=(), names=()):
+    """Return what fills the pages, a function a block."""
+    source = f"Source <https://github.com/{address.known()}>\n"
+    source = source if address.known() else ""
+    found = {
+        "start": start,
+        "cards": lambda: CARDS.format(cards="\n".join(cards)),
+        "contents": lambda: CONTENTS.format(names="\n".join(names), source=source),
+        "results": tables.result_table,
+        "scorecards": tables.scorecards,
+    }
+    for name, path in tables.benchmarks().items():
+        found[name] = lambda path=path: folded(tables.csv_table(path))
+    return found
 
 
 def stage():
@@ -127,52 +262,21 @@ def stage():
     shutil.copytree(SOURCE, STAGE, ignore=shutil.ignore_patterns("*.md", "__pycache__"))
     shutil.copytree(notebooks.ROOT / "images", STAGE / "images")
     (STAGE / "notebooks").mkdir()
-    goals, cards, names = readme.goals(), [], []
+    cards, names = [], []
     for path in notebooks.sources():
-        notebook = executed(path)
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = LINK.sub(link, cell.source)
-                cell.source = notebooks.BADGE.sub(badge_line(path), cell.source)
-                continue
-            if "bootstrap" in cell.metadata.get("tags", ()):
-                cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
-            if alternative(cell):
-                cell.metadata["mystnb"] = {"image": {"alt": alternative(cell)}}
-        notebook.metadata.pop("widgets", None)
+        notebook = staged(executed(path), path)
         nbformat.write(notebook, STAGE / "notebooks" / f"{path.stem}.ipynb")
-        title = notebooks.title(notebook)
-        shown = picture(notebook, path.stem)
-        if shown:
-            shown = f":img-top: {shown}\n:img-alt: A picture from: {title}\n"
-        cards.append(
-            CARD.format(
-                title=title,
-                name=path.stem,
-                picture=shown,
-                goal=goals.get(path.stem, ""),
-                minutes=minutes(path.stem),
-            )
-        )
+        cards.append(card(path, notebook))
         names.append(f"notebooks/{path.stem}")
-    title, lead = opening()
-    page = INDEX.format(
-        title=title, lead=lead, cards="\n".join(cards), names="\n".join(names)
-    )
-    (STAGE / "index.md").write_text(page, encoding="utf-8")
+    for page in SOURCE.glob("*.md"):
+        if page.name != "README.md":
+            text = readme.filled(page.read_text("utf-8"), blocks(cards, names))
+            (STAGE / page.name).write_text(text, encoding="utf-8")
+    for source, page in PAGES.items():
+        if page not in os.listdir(SOURCE):
+            text = (notebooks.ROOT / source).read_text("utf-8")
+            (STAGE / page).write_text(relinked(text), encoding="utf-8")
     return names
-
-
-def opening():
-    """Return the title, the picture and the first plain paragraph of the README."""
-    text = (notebooks.ROOT / "README.md").read_text(encoding="utf-8")
-    title = re.search(r"^# (.+)$", text, re.MULTILINE).group(1)
-    parts = [part.strip() for part in text.split("\n\n")]
-    lead = next((part for part in parts if part[:1].isalpha()), "")
-    shown = re.search(r"^!\[[^\]]*\]\((images/[\w.-]+)\)$", text, re.MULTILINE)
-    if shown and (notebooks.ROOT / shown.group(1)).exists():
-        lead = f"{shown.group()}\n\n{lead}"
-    return title, lead
 
 
 def main():
@@ -181,11 +285,10 @@ def main():
     shutil.rmtree(SITE, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-q", "-b", "html"]
     command += ["-d", str(SITE.with_name("site-doctrees")), str(STAGE), str(SITE)]
-    environment = os.environ | {"SITE_REPOSITORY": notebooks.repository()}
-    status = subprocess.run(command, env=environment).returncode
+    status = subprocess.run(command).returncode
     if status == 0:
         size = sum(p.stat().st_size for p in SITE.rglob("*") if p.is_file()) / 1e6
-        print(f"{len(names)} pages, {size:.1f} MB: build/site/index.html")
+        print(f"{len(names)} notebooks, {size:.1f} MB: build/site/index.html")
     sys.exit(status)
 
 

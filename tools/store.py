@@ -15,10 +15,10 @@ from pathlib import Path
 
 import nbformat
 
-from tools import check, notebooks, readme
+from tools import check, notebooks, readme, tables
 
 BUILD = notebooks.ROOT / "build"
-SCORECARDS = readme.RESULTS / "scorecards"
+SCORECARDS = tables.RESULTS / "scorecards"
 
 
 def keep_page(path):
@@ -41,14 +41,14 @@ def keep_page(path):
 
 def keep_summary(path, names):
     """Merge rows of a summary into benchmarks/results/notebooks.csv."""
-    kept = {(row["notebook"], row["kind"]): row for row in readme.measured()}
-    for row in readme.rows(path):
+    kept = {(row["notebook"], row["kind"]): row for row in tables.measured()}
+    for row in tables.rows(path):
         if row["notebook"] in names and row["status"] == "ok":
             key = row["notebook"], row["kind"]
-            kept[key] = {column: row[column] for column in readme.COLUMNS}
-    readme.RESULTS.mkdir(parents=True, exist_ok=True)
-    with readme.MEASURED.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, readme.COLUMNS, lineterminator="\n")
+            kept[key] = {column: row[column] for column in tables.COLUMNS}
+    tables.RESULTS.mkdir(parents=True, exist_ok=True)
+    with tables.MEASURED.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, tables.COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept[key] for key in sorted(kept))
 

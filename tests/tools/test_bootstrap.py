@@ -7,9 +7,17 @@ import pytest
 
 pytest.importorskip("jupytext")
 
-from tools import install_missing, notebooks  # noqa: E402
+from tools import address, install_missing, notebooks  # noqa: E402
 
 CELL = notebooks.bootstrap()
+INSTALLER = "tools/install_missing.py"
+
+
+def remedy(done):
+    """Return the one sentence or two that a cell which gave up has left."""
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
 
 
 def run(folder, colab=False, **variables):
@@ -40,7 +48,7 @@ def hosted(tmp_path):
 def bare(tmp_path):
     """Return a bare repository that holds the files of this one."""
     tree = tmp_path / "tree"
-    for name in ("helpers", "tools", "requirements.txt"):
+    for name in ("helpers", "registration", "tools", "requirements.txt"):
         source = notebooks.ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         tree.mkdir(exist_ok=True)
@@ -61,9 +69,9 @@ def test_in_the_repository_the_cell_finds_the_root_and_fetches_nothing(folder):
     assert done.stdout == f"{notebooks.ROOT}\n"
 
 
-def test_elsewhere_the_cell_fetches_nothing(tmp_path):
-    done = run(tmp_path, REGISTRATION_URL="/nowhere")
-    assert done.returncode == 0, done.stderr
+def test_outside_the_repository_the_cell_says_where_to_open_it(tmp_path):
+    message = remedy(run(tmp_path, REGISTRATION_URL="/nowhere"))
+    assert "inside its repository, /nowhere: `make lab`" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,10 +87,53 @@ def test_a_hosted_notebook_clones_once_and_then_needs_no_network(hosted, bare):
     assert inside.returncode == 0, inside.stderr
 
 
-def test_a_hosted_notebook_without_network_says_so(hosted):
-    done = run(hosted, colab=True, REGISTRATION_URL="/nowhere")
-    assert done.returncode != 0
-    assert "/nowhere" in done.stderr
+def test_a_hosted_notebook_that_cannot_fetch_says_how_to_name_the_address(hosted):
+    message = remedy(run(hosted, colab=True, REGISTRATION_URL="/nowhere"))
+    assert message.startswith("/nowhere cannot be fetched.")
+    assert message.endswith("%env REGISTRATION_URL=...")
+
+
+def test_with_the_placeholder_the_same_remedy_is_named(hosted, tmp_path):
+    # A git that finds nothing, as it would at an address that nobody owns.
+    git = tmp_path / "stub" / "git"
+    git.write_text("#!/bin/sh\nexit 128\n")
+    git.chmod(0o755)
+    search = f"{git.parent}{os.pathsep}{os.environ['PATH']}"
+    message = remedy(run(hosted, colab=True, REGISTRATION_URL="", PATH=search))
+    assert message.startswith(f"https://github.com/{address.written()} cannot be")
+    assert message.endswith("%env REGISTRATION_URL=...")
+
+
+@pytest.mark.parametrize("file", ["helpers/backend.py", "README.md"])
+def test_a_half_made_folder_is_left_alone_and_the_reader_told_to_delete_it(
+    hosted, bare, file
+):
+    rest = hosted / "registration" / file
+    rest.parent.mkdir(parents=True)
+    rest.write_text("")
+    message = remedy(run(hosted, colab=True, REGISTRATION_URL=str(bare)))
+    folder = hosted / "registration"
+    assert message == (
+        f"{folder} is incomplete. Type !rm -r {folder} and run this again."
+    )
+    assert rest.exists()
+
+
+@pytest.mark.parametrize("installer", ["", "import sys\nsys.exit(1)\n"])
+def test_where_nothing_can_be_installed_the_cell_says_what_to_do(hosted, installer):
+    for name in ("helpers/backend.py", "registration/settings.py"):
+        path = hosted / name
+        path.parent.mkdir()
+        path.write_text("")
+    if installer:
+        (hosted / "tools").mkdir()
+        (hosted / INSTALLER).write_text(installer)
+    message = remedy(run(hosted, colab=True))
+    assert message == "Packages could not be installed. Go online and run this again."
+
+
+def test_the_cell_is_short_enough_to_be_read():
+    assert len(CELL.splitlines()) <= 25
 
 
 def test_only_what_is_missing_is_installed_and_tensorflow_never(monkeypatch, tmp_path):
@@ -94,9 +145,10 @@ def test_only_what_is_missing_is_installed_and_tensorflow_never(monkeypatch, tmp
     )
     seen = []
 
-    def pip(command, check):
+    def pip(command):
         position = command.index("--constraint")
         seen.append((command[position + 2 :], command[position + 1].read_text()))
+        return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(install_missing.subprocess, "run", pip)
     install_missing.main()
@@ -110,3 +162,11 @@ def test_where_nothing_is_missing_pip_does_not_start(monkeypatch):
     monkeypatch.setattr(install_missing, "installed", lambda name: "9.9")
     monkeypatch.setattr(install_missing.subprocess, "run", pytest.fail)
     install_missing.main()
+
+
+def test_where_pip_fails_its_status_is_kept_and_no_traceback_follows(monkeypatch):
+    monkeypatch.setattr(install_missing, "installed", lambda name: None)
+    failed = subprocess.CompletedProcess([], 3)
+    monkeypatch.setattr(install_missing.subprocess, "run", lambda command: failed)
+    with pytest.raises(SystemExit, match="3"):
+        install_missing.main()

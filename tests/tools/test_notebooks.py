@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("jupytext")
 
-from tools import check, notebooks, readme, sync  # noqa: E402
+from tools import check, notebooks, readme, sync, tables  # noqa: E402
 
 SOURCES = notebooks.sources()
 NAMES = [path.stem for path in SOURCES]
@@ -58,7 +58,7 @@ def test_every_page_has_a_source():
 
 
 def test_every_notebook_has_a_goal_of_one_sentence():
-    goals = readme.goals()
+    goals = tables.goals()
     for name in NAMES:
         assert goals[name].endswith("."), name
         assert goals[name].count(". ") == 0, name

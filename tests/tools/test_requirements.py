@@ -1,5 +1,7 @@
 import ast
+import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -49,7 +51,7 @@ def imported(folder):
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 found.add(node.module.split(".")[0])
-    own = {"helpers", "benchmarks", "tools", "tests"}
+    own = {"helpers", "registration", "benchmarks", "models", "tools", "tests"}
     return found - set(sys.stdlib_module_names) - own
 
 
@@ -102,7 +104,8 @@ def test_the_other_backends_replace_tensorflow_and_nothing_else():
 
 
 def test_requirements_name_what_is_imported_and_nothing_else():
-    needed = imported("helpers") | imported("notebooks")
+    needed = imported("helpers") | imported("registration") | imported("notebooks")
+    needed |= imported("models")
     named = {MODULES.get(name, name) for name in names(READER)}
     optional = {"jax", "torch"} | names(OPTIONAL)
     assert needed - optional - named == set(), "imported and not named"
@@ -142,3 +145,73 @@ def test_an_environment_that_holds_the_files_is_left_alone(tmp_path, monkeypatch
     listed.write_text("numpy==2.0.1\n")
     environment.install(str(tmp_path), [str(listed)], [])
     assert len(calls) == 2
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Let the module `venv` leave an empty environment, and return whom it was for."""
+    folders = []
+    monkeypatch.setattr(
+        environment.subprocess,
+        "check_call",
+        lambda command: folders.append(command[-1]),
+    )
+    return folders
+
+
+@pytest.mark.parametrize("kept", ["own.txt", "pyvenv.cfg"])
+def test_a_folder_that_make_has_not_made_is_left_as_it_is(tmp_path, made, kept):
+    folder = tmp_path / ".venv"
+    folder.mkdir()
+    (folder / kept).write_text("mine")
+    with pytest.raises(SystemExit, match="left as it was") as refusal:
+        environment.create(str(folder), environment.NEWEST)
+    assert "Rename or remove it, then run the same command again." in str(refusal.value)
+    assert (folder / kept).read_text() == "mine"
+    assert made == []
+
+
+def test_a_file_or_a_link_in_the_place_of_an_environment_is_left_as_it_is(
+    tmp_path, made
+):
+    elsewhere, file = tmp_path / "elsewhere", tmp_path / "file"
+    elsewhere.mkdir()
+    (elsewhere / environment.OURS).write_text("")
+    file.write_text("mine")
+    link = tmp_path / "link"
+    link.symlink_to(elsewhere)
+    for place in (file, link):
+        with pytest.raises(SystemExit, match="left as it was"):
+            environment.create(str(place), environment.NEWEST)
+    assert file.read_text() == "mine"
+    assert link.is_symlink() and made == []
+
+
+def test_an_absent_an_empty_and_a_half_made_environment_are_made_anew(tmp_path, made):
+    folder = tmp_path / "deep" / ".venv"
+    environment.create(str(folder), environment.NEWEST)
+    assert os.listdir(folder) == [environment.OURS]
+    (folder / "half").write_text("")
+    environment.create(str(folder), environment.NEWEST)
+    assert os.listdir(folder) == [environment.OURS]
+    # Those that were made before there was a stamp of their own.
+    (folder / environment.OURS).rename(folder / ".installed")
+    environment.create(str(folder), environment.NEWEST)
+    assert os.listdir(folder) == [environment.OURS]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    environment.create(str(empty), environment.NEWEST)
+    assert made == [*[str(folder)] * 3, str(empty)]
+
+
+def test_make_refuses_an_environment_without_pip_from_the_command_line(tmp_path):
+    folder = tmp_path / ".venv"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to("/bin/false")
+    script = ROOT / "tools" / "environment.py"
+    command = [sys.executable, str(script), str(folder), str(ROOT / READER)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"{folder} is no environment that works" in done.stderr
+    assert (folder / "bin" / "python").is_symlink()

@@ -1,0 +1,56 @@
+import xml.etree.ElementTree
+
+import pytest
+
+pytest.importorskip("jupytext")
+
+from tools import house, notebooks  # noqa: E402
+
+
+def test_the_drawing_is_that_of_the_present_imports():
+    stored = house.PATH.read_text(encoding="utf-8")
+    assert stored == house.drawn(), "run `make readme`"
+
+
+def test_an_arrow_is_an_import_between_two_rooms(tmp_path):
+    files = {
+        "helpers/losses.py": "import numpy\nfrom helpers import backend\n",
+        "registration/scans/sources/ixi.py": "from registration import settings\n",
+        "registration/affine.py": (
+            "def late():\n    import helpers.affines\n"
+            "from registration.scans import grid as grids\n"
+        ),
+        "registration/__init__.py": "",
+        "notebooks/00.py": "from registration import show, affine\n",
+        "tests/test_x.py": "import helpers\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert house.arrows(tmp_path) == {
+        ("registration.scans", "registration.settings"),
+        ("registration", "helpers"),
+        ("registration", "registration.scans"),
+        ("notebooks", "registration"),
+        ("notebooks", "registration.show"),
+    }
+
+
+def test_an_arrow_beside_a_longer_way_is_left_out():
+    pairs = {("a", "b"), ("b", "c"), ("a", "c"), ("a", "d")}
+    assert house.reduced(pairs) == {("a", "b"), ("b", "c"), ("a", "d")}
+
+
+def test_the_drawing_can_be_read_by_a_machine_and_says_what_it_shows():
+    root = xml.etree.ElementTree.fromstring(house.drawn())
+    texts = [node.text for node in root.iter() if node.tag.endswith(("text", "desc"))]
+    for name in house.ROOMS:
+        assert name.split(".")[-1] in texts
+    assert any("registration imports" in (text or "") for text in texts)
+
+
+def test_every_room_is_a_folder_or_a_file():
+    for name in house.ROOMS:
+        path = notebooks.ROOT.joinpath(*name.split("."))
+        assert path.is_dir() or path.with_suffix(".py").exists(), name
