@@ -93,6 +93,13 @@ class Split:
             "affine": native.affine,
         }
 
+    def scan(self, index):
+        from registration.scans import scan
+        s = self._choose(int(index))[0]
+        return scan.Scan(self.images(index)[0, ..., 0], self._grid.affine,
+            labels=s.labels, mask=s.own_mask,
+            landmarks=None if s.truth is None else s.truth.landmarks, name=s.record.id)
+
     def truth(self, index):
         """Return the exact map between a simulated subject and the template.
 
@@ -143,7 +150,7 @@ class Cohort:
 
     def __init__(self, source, why, grid, loaded, skull, problems=()):
         """Deal the `loaded` subjects into their splits."""
-        self.source, self.skull = source, skull
+        self.source, self.skull, self.grid = source, skull, grid
         self.shape, self.voxel_mm, self.affine = (
             grid.shape,
             float(grid.spacing[0]),
