@@ -1,1 +1,1 @@
-"""Side-by-side measurements against peers; each script prints one table."""
+"""Measurements beside other software: how accurate, how fast, what the skull costs."""

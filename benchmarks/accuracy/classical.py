@@ -13,22 +13,26 @@ for _switch in ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS"):
 
 import numpy as np  # noqa: E402  (the switches act when a library is loaded)
 
-from benchmarks import cache, measure, scans, score  # noqa: E402
+from benchmarks.accuracy import cache, score  # noqa: E402
+from benchmarks.timing import measure  # noqa: E402
+from registration import transform  # noqa: E402
+from registration.scans import intensity  # noqa: E402
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def before(moving, fixed):
     """Leave the scans where their headers say that they lie."""
-    return score.linear(np.eye(4), fixed)
+    return score.Registration(transform.Transform([np.eye(4)]))
 
 
 def centre_of_mass(moving, fixed):
     """Shift the moving scan so that the two centres of mass meet."""
     with measure.measured() as taken:
+        there, here = (intensity.barycentre(s.image, s.affine) for s in (moving, fixed))
         matrix = np.eye(4)
-        matrix[:3, 3] = _centre(moving) - _centre(fixed)
-    return score.linear(matrix, fixed, **vars(taken))
+        matrix[:3, 3] = there - here
+    return score.Registration(transform.Transform([matrix]), **vars(taken))
 
 
 @cache.affine
@@ -54,7 +58,7 @@ def dipy_affine(moving, fixed):
             sigmas=[3.0, 1.0, 0.0],
             factors=[4, 2, 1],
         )
-    return score.linear(matrix, fixed, **vars(taken))
+    return score.Registration(transform.Transform([matrix]), **vars(taken))
 
 
 def dipy_syn(moving, fixed):
@@ -75,23 +79,18 @@ def dipy_syn(moving, fixed):
             moving.image,
             static_grid2world=fixed.affine,
             moving_grid2world=moving.affine,
-            prealign=start.affine,
+            prealign=start.transform.affine,
         )
-    world = scans.world_grid(fixed)
-    moved_world = world + mapping.get_forward_field()
-    backward = np.asarray(mapping.get_backward_field())
-
-    def inverse(points):
-        middle = scans.transform_points(np.linalg.inv(start.affine), points)
-        return middle + _sample_field(backward, fixed.affine, middle)
-
+    field = transform.Field(
+        fixed.grid,
+        np.asarray(mapping.get_forward_field()),
+        np.asarray(mapping.get_backward_field()),
+    )
     return score.Registration(
-        scans.transform_points(start.affine, moved_world).astype("float32"),
+        start.transform @ transform.Transform([field]),
         taken.seconds + start.seconds,
         taken.cpu_seconds + start.cpu_seconds,
         max(taken.peak_mb, start.peak_mb),
-        start.affine,
-        inverse,
     )
 
 
@@ -137,34 +136,16 @@ def _ants(moving, fixed, kind):
                 type_of_transform=kind,
                 outprefix=os.path.join(folder, "ants_"),
             )
-        return _read_ants(found, fixed, taken)
+        return score.Registration(_read_ants(found, fixed.grid), **vars(taken))
 
 
-def _read_ants(found, fixed, taken):
-    """Turn the files that ANTs wrote into points of the RAS world."""
-    matrix = _read_ants_affine(found["fwdtransforms"][-1])
-    if len(found["fwdtransforms"]) == 1:
-        return score.linear(matrix, fixed, **vars(taken))
-    forward, backward = (
-        _read_ants_field(path)
-        for path in (found["fwdtransforms"][0], found["invtransforms"][-1])
-    )
-    if forward.shape != (*fixed.shape, 3):
-        raise ValueError(f"ANTs' field lies on another grid. Received: {forward.shape}")
-
-    def inverse(points):
-        middle = scans.transform_points(np.linalg.inv(matrix), points)
-        return middle + _sample_field(backward, fixed.affine, middle)
-
-    points = scans.transform_points(matrix, scans.world_grid(fixed) + forward)
-    return score.Registration(
-        points.astype("float32"),
-        taken.seconds,
-        taken.cpu_seconds,
-        taken.peak_mb,
-        matrix,
-        inverse,
-    )
+def _read_ants(found, grid):
+    """Turn the files that ANTs wrote into one transform of the RAS world."""
+    parts = [_read_ants_affine(found["fwdtransforms"][-1])]
+    if len(found["fwdtransforms"]) > 1:
+        both = found["fwdtransforms"][0], found["invtransforms"][-1]
+        parts.insert(0, transform.Field(grid, *map(_read_ants_field, both)))
+    return transform.Transform(parts)
 
 
 def _read_ants_affine(path):
@@ -186,23 +167,3 @@ def _read_ants_field(path):
 
     field = ants.image_read(path).numpy()
     return field * np.float32([-1, -1, 1])
-
-
-def _sample_field(field, affine, points):
-    """Read a field linearly at RAS points; the border's value reaches outwards."""
-    from scipy import ndimage
-
-    voxels = scans.transform_points(np.linalg.inv(affine), points).T
-    return np.stack(
-        [
-            ndimage.map_coordinates(field[..., axis], voxels, order=1, mode="nearest")
-            for axis in range(3)
-        ],
-        axis=-1,
-    )
-
-
-def _centre(scan):
-    voxels = np.array(np.unravel_index(np.arange(scan.image.size), scan.shape))
-    weights = scan.image.ravel() / scan.image.sum()
-    return scans.transform_points(scan.affine, voxels @ weights)

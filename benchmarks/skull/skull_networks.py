@@ -2,12 +2,11 @@
 
 import functools
 
-import keras
 import numpy as np
-from keras import ops
 
-from benchmarks import skull_scans
+from benchmarks.skull import skull_scans
 from helpers import affines, losses, networks, training, transforms
+from helpers.backend import keras, ops
 
 TRAINED = ("skull", "stripped", "mixture", "brain_loss")
 SEED = 6

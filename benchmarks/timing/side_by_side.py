@@ -77,7 +77,7 @@ def compare(script, peers, cases, rounds):
 
 
 def _start(script, peer):
-    root = pathlib.Path(__file__).resolve().parents[1]
+    root = pathlib.Path(__file__).resolve().parents[2]
     command = [sys.executable, str(script), "--peer", peer]
     environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"}
     pipe = subprocess.PIPE

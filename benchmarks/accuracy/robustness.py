@@ -11,11 +11,12 @@ import functools
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 import pandas
 
-from benchmarks import affine, pairs, runner, scans, score
+from benchmarks import jobs
+from benchmarks.accuracy import affine, pairs, score
 
 LEVELS = "0:0,10:7.5,20:15,30:22.5,40:30,50:37.5,60:40"
 LIMIT_MM = 2.0
@@ -31,12 +32,12 @@ def main(argv=None):
     add("--levels", default=LEVELS, help="DEGREES:MILLIMETRES,...")
     add("--pairs", type=int, default=25, help="how many test scans to move")
     add("--keep-skull", action="store_true", help="measure whole heads")
-    add("--csv", type=pathlib.Path, default=runner.RESULTS / "robustness_pairs.csv")
+    add("--csv", type=pathlib.Path, default=jobs.RESULTS / "robustness_pairs.csv")
     add("--figure", type=pathlib.Path, help="draw the curves into this file")
     add("--quiet", action="store_true", help="show no progress bar")
     options = parser.parse_args(argv)
-    methods = runner.chosen(parser, "methods", options.methods, affine.METHODS)
-    runner.run(list(_jobs(methods, options)), options.csv, KEYS, COLUMNS, options.quiet)
+    methods = jobs.chosen(parser, "methods", options.methods, affine.METHODS)
+    jobs.run(list(_jobs(methods, options)), options.csv, KEYS, COLUMNS, options.quiet)
     curve = summarise(options.csv)
     curve.to_csv(options.csv.with_stem(f"{_stem(options.csv)}_summary"), index=False)
     print(curve.to_string(index=False))
@@ -54,8 +55,8 @@ def _jobs(methods, options):
     levels = [
         tuple(map(float, level.split(":"))) for level in options.levels.split(",")
     ]
-    for index, pair in enumerate(pairs.fixed_pairs()[: options.pairs]):
-        for method in methods:
+    for method in methods:
+        for index, pair in enumerate(pairs.fixed_pairs()[: options.pairs]):
             for degrees, shift in levels:
                 key = (method, kind, *pair, degrees, shift)
                 yield key, functools.partial(_measure, *key, index)
@@ -64,26 +65,21 @@ def _jobs(methods, options):
 def _measure(method, kind, moving_name, fixed_name, degrees, millimetres, index):
     moving, fixed = _pair(kind, moving_name, fixed_name)
     motion = pairs.random_motion(moving, degrees, millimetres, index)
-    found = affine.METHODS[method](scans.move(moving, motion), fixed)
+    found = affine.METHODS[method](pairs.move(moving, motion), fixed)
     unmoved = _unmoved(method, kind, moving_name, fixed_name)
-    distance = score.motion_undone_mm(fixed, unmoved, found.points, motion)
-    return {
-        "distance_mm": distance,
-        "success": int(distance < LIMIT_MM),
-        "seconds": found.seconds,
-        "cpu_seconds": found.cpu_seconds,
-        "threads": found.threads,
-    }
+    distance = score.motion_undone_mm(fixed, unmoved, found.transform, motion)
+    row = {"distance_mm": distance, "success": int(distance < LIMIT_MM)}
+    return row | found.cost()
 
 
 @functools.lru_cache(maxsize=1)
 def _pair(kind, *names):
-    return [scans.cohort_scan(name, kind == "skull") for name in names]
+    return [pairs.scan(name, kind == "skull") for name in names]
 
 
 @functools.lru_cache(maxsize=1)
 def _unmoved(method, kind, *names):
-    return affine.METHODS[method](*_pair(kind, *names)).points
+    return affine.METHODS[method](*_pair(kind, *names)).transform
 
 
 def summarise(path):

@@ -4,11 +4,11 @@ import functools
 import time
 
 import numpy as np
-from keras import ops
 
-from benchmarks import skull_scans
+from benchmarks.skull import skull_scans
 from helpers import metrics
-from registration import masks
+from helpers.backend import ops
+from registration import masks, models
 
 SIZES_MM = (-8, -6, -4, -2, 0, 2, 4, 6, 8)
 NETWORKS = (
@@ -40,14 +40,12 @@ class Masks:
         scans = self.heads.scans
         path = self.folder / f"{scans.source}_{method}_{index:02d}.npz"
         if not path.exists():
-            atlas = scans.fixed.images(0)[0, ..., 0], scans.affine
-            options = {"atlas": (*atlas, scans.fixed.masks(0)[0])}
-            options = options if method == "atlas" else {}
-            head = scans.test.images(index)[0, ..., 0]
+            atlas = scans.fixed.scan(0) if method == "atlas" else None
+            head = scans.test.scan(index)
             if not any(self.folder.glob(f"*_{method}_*.npz")):
-                masks.brain_mask(head, scans.affine, method, **options)
+                masks.brain_mask(head.image, head.affine, method, atlas)
             start = time.process_time()
-            mask = masks.brain_mask(head, scans.affine, method, **options)
+            mask = masks.brain_mask(head.image, head.affine, method, atlas)
             seconds = time.process_time() - start
             np.savez_compressed(path, mask=mask, seconds=seconds)
         with np.load(path) as kept:
@@ -85,9 +83,10 @@ def registration_row(answers, masks, index, level, trained, kind):
         displacement = found
     else:
         affine = found
-    return skull_scans.score(heads, index, affine[0], displacement[0])
+    transform = skull_scans.transform_of(heads, affine[0], displacement[0])
+    return skull_scans.score(heads, index, transform)
 
 
 @functools.cache
 def _stored():
-    return models.load("affine_t1")
+    return models.load("affine_t1").network

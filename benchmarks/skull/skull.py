@@ -1,4 +1,4 @@
-"""Measure what the skull does to registration: `python -m benchmarks.skull`.
+"""Measure what the skull does to registration: `python -m benchmarks.skull.skull`.
 
 Networks that saw heads, brains, a mixture of the two, or heads with a loss inside
 the fixed brain only, are trained on a cohort and tested on scans that they never
@@ -12,17 +12,20 @@ import pathlib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from helpers import backend  # noqa: E402, I001  (starts Keras quietly)
-from benchmarks import runner, skull_differences, skull_masks, skull_networks  # noqa: E402
-from benchmarks import skull_scans, skull_why  # noqa: E402
+import numpy as np
 
-import numpy as np  # noqa: E402
-from keras import ops  # noqa: E402
-
-from registration import masks  # noqa: E402
-from helpers import transforms  # noqa: E402
+from benchmarks import jobs
+from benchmarks.skull import (
+    skull_differences,
+    skull_masks,
+    skull_networks,
+    skull_scans,
+    skull_why,
+)
+from helpers import backend, metrics
+from registration import masks
 
 PARTS = ("networks", "why", "tools", "masks")
 SOURCES = ("ixi", "simulated")
@@ -44,16 +47,16 @@ def main(argv=None):
     add("--dense-steps", type=int, default=skull_networks.STEPS["dense"])
     add("--methods", help=f"tools, some of {','.join(masks.METHODS)}")
     add("--limit", type=int, help="only so many test scans, and 8 to train on")
-    add("--results", type=pathlib.Path, default=runner.RESULTS)
+    add("--results", type=pathlib.Path, default=jobs.RESULTS)
     add("--build", type=pathlib.Path, default=pathlib.Path("build/skull"))
     add("--quiet", action="store_true", help="show no progress bar")
     options = parser.parse_args(argv)
-    parts = runner.chosen(parser, "parts", options.parts, PARTS)
-    options.methods = runner.chosen(parser, "methods", options.methods, masks.METHODS)
+    parts = jobs.chosen(parser, "parts", options.parts, PARTS)
+    options.methods = jobs.chosen(parser, "methods", options.methods, masks.METHODS)
     options.build.mkdir(parents=True, exist_ok=True)
     steps = {"affine": options.affine_steps, "dense": options.dense_steps}
     started = time.monotonic()
-    for source in runner.chosen(parser, "sources", options.sources, SOURCES):
+    for source in jobs.chosen(parser, "sources", options.sources, SOURCES):
         limit = {"train": 8, "test": options.limit} if options.limit else None
         heads = skull_scans.Heads(source, limit)
         answers = skull_networks.Answers(heads, steps, options.build)
@@ -69,7 +72,7 @@ def main(argv=None):
 
 
 def _networks(answers, options):
-    heads, jobs = answers.heads, []
+    heads, todo = answers.heads, []
     plan = [
         (level, trained, tested)
         for level in ("affine", "dense")
@@ -80,16 +83,19 @@ def _networks(answers, options):
     for setting in plan:
         for index, scan in enumerate(heads.scans.test.ids):
             work = functools.partial(_network_row, answers, *setting, index)
-            jobs.append(((heads.scans.source, *setting, scan), work))
+            todo.append(((heads.scans.source, *setting, scan), work))
     columns = (*KEYS, *SCORES, *FIELD, "steps")
-    runner.run(jobs, options.results / "skull_pairs.csv", KEYS, columns, options.quiet)
+    jobs.run(
+        todo, options.results / "skull_pairs.csv", KEYS, columns, options.quiet
+    )
 
 
 def _network_row(answers, level, trained, tested, index):
     affine, displacement = (
         found[index] for found in answers.transforms(level, trained, tested)
     )
-    row = skull_scans.score(answers.heads, index, affine, displacement)
+    found = skull_scans.transform_of(answers.heads, affine, displacement)
+    row = skull_scans.score(answers.heads, index, found)
     row |= dict.fromkeys(FIELD, float("nan"))
     row["steps"] = 0 if trained == "none" else answers.steps[_network_of(level)]
     if level == "dense" and trained != "none":
@@ -119,8 +125,8 @@ def field_facts(heads, displacement, reference):
     head = (heads.fixed["skull"][0, ..., 0] > skull_why.DARK) & ~brain
     length = 4 * np.linalg.norm(displacement, axis=-1)
     apart = 4 * np.linalg.norm(displacement - reference, axis=-1)
-    determinant = transforms.jacobian_determinant(displacement[None])
-    determinant = ops.convert_to_numpy(determinant)[0][brain]
+    voxels = np.moveaxis(np.indices(brain.shape), 0, -1)
+    determinant = metrics.jacobian_determinant(voxels + displacement)[brain]
     return {
         "inside_mm": float(length[brain].mean()),
         "outside_mm": float(length[head].mean()),
@@ -131,7 +137,7 @@ def field_facts(heads, displacement, reference):
 
 def _why(answers, options):
     heads, keys = answers.heads, ("source", "stage", "loss", "scan")
-    jobs = []
+    todo = []
     for index, scan in enumerate(heads.scans.test.ids):
         for stage in ("before", "after"):
             for loss in skull_why.LOSSES:
@@ -139,30 +145,30 @@ def _why(answers, options):
                 part = functools.partial(
                     skull_why.gradient_shares, heads, index, stage, loss
                 )
-                jobs.append((key, part))
+                todo.append((key, part))
     columns = (*keys, "image", "displacement", "head")
     path = options.results / "skull_gradient_pairs.csv"
-    runner.run(jobs, path, keys, columns, options.quiet)
+    jobs.run(todo, path, keys, columns, options.quiet)
 
 
 def _tools(answers, options):
     masks = skull_masks.Masks(answers.heads, options.build)
-    keys, jobs = ("source", "method", "scan"), []
+    keys, todo = ("source", "method", "scan"), []
     for method in options.methods:
         for index, scan in enumerate(answers.heads.scans.test.ids):
             key = (answers.heads.scans.source, method, scan)
             work = functools.partial(skull_masks.tool_row, masks, index, method)
-            jobs.append((key, work))
+            todo.append((key, work))
     columns = (*keys, "mask_dice", "missing_percent", "too_much_percent")
     columns = (*columns, "cpu_seconds")
     path = options.results / "skull_tools_pairs.csv"
-    runner.run(jobs, path, keys, columns, options.quiet)
+    jobs.run(todo, path, keys, columns, options.quiet)
 
 
 def _masks(answers, options):
     heads = answers.heads
     masks = skull_masks.Masks(heads, options.build)
-    keys, jobs = ("source", "level", "trained", "mask", "scan"), []
+    keys, todo = ("source", "level", "trained", "mask", "scan"), []
     for level, trained in skull_masks.NETWORKS:
         for index, scan in enumerate(heads.scans.test.ids[:MASK_SCANS]):
             for kind in (*skull_masks.SIZES_MM, *options.methods):
@@ -171,9 +177,9 @@ def _masks(answers, options):
                     skull_masks.registration_row,
                     *(answers, masks, index, level, trained, kind),
                 )
-                jobs.append((key, work))
+                todo.append((key, work))
     path = options.results / "skull_masks_pairs.csv"
-    runner.run(jobs, path, keys, (*keys, *SCORES), options.quiet)
+    jobs.run(todo, path, keys, (*keys, *SCORES), options.quiet)
 
 
 _PARTS = {"networks": _networks, "why": _why, "tools": _tools, "masks": _masks}

@@ -4,6 +4,8 @@ import numpy as np
 import pandas
 from scipy import stats
 
+from benchmarks import table
+
 PAIR = ("trained", "tested")
 COMPARISONS = {
     "skull at both - neither": (("skull", "skull"), ("stripped", "stripped")),
@@ -118,26 +120,22 @@ def summarise(folder):
         path = folder / f"{name}_pairs.csv"
         if not path.exists():
             continue
-        rows, lines = pandas.read_csv(path), []
+        rows = pandas.read_csv(path)
         metrics = [c for c in rows if c not in (*groups, "scan", "steps")]
-        for key, some in rows.groupby(list(groups), sort=False):
-            line = dict(zip(groups, key, strict=True)) | {"scans": len(some)}
-            for metric in metrics:
-                line[metric] = some[metric].mean()
-                line[f"{metric}_sd"] = some[metric].std()
-            lines.append(
-                line | ({"steps": some.steps.max()} if "steps" in some else {})
-            )
-        pandas.DataFrame(lines).round(4).to_csv(folder / f"{name}.csv", index=False)
+        summary = table.means(rows, groups, metrics)
+        grouped = rows.groupby(list(groups), sort=False)
+        summary.insert(0, "scans", grouped.size())
+        if "steps" in rows:
+            summary["steps"] = grouped["steps"].max()
+        summary.round(4).reset_index().to_csv(folder / f"{name}.csv", index=False)
 
 
 def write(folder):
     """Write `skull_differences.csv` from the tables of a folder, and return it."""
     path = folder / "skull_pairs.csv"
     lines = of_networks(pandas.read_csv(path)) if path.exists() else []
-    table = pandas.DataFrame(lines + of_classical(folder))
-    for column in ("difference", "low", "high"):
-        table[column] = table[column].round(4)
-    table["p"] = table["p"].map("{:.2g}".format)
-    table.to_csv(folder / "skull_differences.csv", index=False)
-    return table
+    made = pandas.DataFrame(lines + of_classical(folder))
+    made = made.round(dict.fromkeys(("difference", "low", "high"), 4))
+    made["p"] = made["p"].map("{:.2g}".format)
+    made.to_csv(folder / "skull_differences.csv", index=False)
+    return made

@@ -2,13 +2,14 @@
 
 A first registration of two shapes compiles the programs; it is not counted. The
 seconds are those of every later one, from two arrays to a transform, on the threads
-that the backend takes.
+that the backend takes. Keras starts when the first of them runs, not before: the
+processes that measure peers stay without it.
 """
 
 import functools
-import os
 
-from benchmarks import measure, scans, score
+from benchmarks.accuracy import score
+from benchmarks.timing import measure
 
 AFFINE_STEPS = 12
 DENSE_STEPS = 30
@@ -43,64 +44,40 @@ def refined_dense(moving, fixed):
 
 def _measured(register, moving, fixed, steps):
     """Register, after a first time that compiles the programs for these shapes."""
-    key = register, moving.shape, fixed.shape, steps
+    key = register, moving.image.shape, fixed.image.shape, steps
     if key not in _warm:
         register(moving, fixed, steps)
         _warm.add(key)
     with measure.measured() as taken:
-        result = register(moving, fixed, steps)
-    found = result(fixed, vars(taken))
-    found.threads = len(os.sched_getaffinity(0))
-    return found
+        found = register(moving, fixed, steps)
+    return score.Registration(found, **vars(taken), threads=measure.cores())
 
 
 _warm = set()
 
 
 def _affine(moving, fixed, steps):
-    matrix = _find_affine(moving, fixed, steps)
-    return lambda fixed, cost: score.linear(matrix, fixed, **cost)
+    from registration import affine
 
-
-def _find_affine(moving, fixed, steps):
-    from registration import register
-
-    return register.affine(
-        (moving.image, moving.affine),
-        (fixed.image, fixed.affine),
-        _network("affine_t1"),
-        steps,
-        fixed_mask=_mask(fixed),
-    )
+    model = _model("affine_t1")
+    return affine.register(moving, fixed, model, steps, use_mask=_keeps_skull(fixed))
 
 
 def _dense(moving, fixed, steps):
-    from registration import register
+    from registration import dense
 
-    matrix = _find_affine(moving, fixed, AFFINE_STEPS if steps else 0)
-    found = register.dense(
-        (moving.image, moving.affine),
-        (fixed.image, fixed.affine),
-        _network("dense_t1"),
-        matrix,
-        steps,
-        fixed_mask=_mask(fixed),
-    )
-    return lambda fixed, cost: score.Registration(
-        points=found.points(scans.world_grid(fixed)),
-        affine=matrix,
-        inverse=found.inverse,
-        **cost,
-    )
+    start = _affine(moving, fixed, AFFINE_STEPS if steps else 0)
+    model, use_mask = _model("dense_t1"), _keeps_skull(fixed)
+    return dense.register(moving, fixed, model, start, steps, use_mask=use_mask)
 
 
-def _mask(fixed):
-    """Return the brain of a fixed scan that keeps its skull, else None."""
-    has_skull = fixed.labels is not None and (fixed.image[fixed.labels == 0] > 0).any()
-    return fixed.mask if has_skull else None
+def _keeps_skull(scan):
+    """Say whether there is more in a scan than its brain."""
+    return scan.mask is not None and bool((scan.image[~scan.mask] > 0).any())
 
 
 @functools.cache
-def _network(name):
+def _model(name):
+    from registration import models
 
     return models.load(name)

@@ -1,16 +1,17 @@
-"""Measure dense registration: `python benchmarks/dense.py` makes the whole table.
+"""Measure dense registration.
 
-Scans from elsewhere: `python benchmarks/dense.py --moving-dir DIR --labels-dir DIR
---csv FILE` registers each to the cohort's fixed scan.
+`python benchmarks/accuracy/dense.py` makes the whole table. Scans from elsewhere, each
+to the cohort's fixed one: `--moving-dir DIR --labels-dir DIR --csv FILE`.
 """
 
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from benchmarks import classical, learned, runner
+from benchmarks.accuracy import classical, learned, runner
 
+# Those that start Keras come last; see `runner.main`.
 METHODS = {
     "before": classical.before,
     "ants_affine": classical.ants_affine,

@@ -1,10 +1,10 @@
 """Where the similarity of two heads gets its signal: the parts of its gradient."""
 
 import numpy as np
-from keras import ops
 
-from benchmarks import skull_scans
+from benchmarks.skull import skull_scans
 from helpers import backend, losses
+from helpers.backend import ops
 
 LOSSES = {"ncc": losses.ncc_loss, "lncc": lambda a, b: losses.lncc_loss(a, b, 5)}
 DARK = 0.05

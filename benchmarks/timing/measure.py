@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import re
 import resource
@@ -37,6 +38,13 @@ def measured():
         taken.seconds = time.perf_counter() - wall
         taken.cpu_seconds = time.process_time() - cpu
         taken.peak_mb = _peak_mb()
+
+
+def cores():
+    """Return how many cores this process may use; all where the system cannot tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _reset_peak():

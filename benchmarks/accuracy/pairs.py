@@ -1,27 +1,27 @@
 """The pairs of scans on which every method is measured, drawn with shown seeds."""
 
 import collections
-import csv
-import pathlib
+import dataclasses
 
+import nibabel
 import numpy as np
 
-from benchmarks import scans, simulated
+from registration.scans.sources import ixi, record
+from registration.scans.sources.simulated import subject
 
-PARTICIPANTS = (
-    pathlib.Path(__file__).resolve().parents[1] / "helpers/data/ixi_participants.tsv"
-)
 ANY_SEED = 2020
 MOTION_SEED = 40
+SIMULATED_FIXED = "sim-000"
+SIMULATED_TEST = tuple(f"sim-{number:03d}" for number in range(41, 51))
+SIMULATED_SEED = 0
+SIMULATED_MM = 2.0
 
 Pair = collections.namedtuple("Pair", "moving fixed")
 
 
 def split_names(split):
     """Return the participants of `"fixed"`, `"train"` or `"test"`, in file order."""
-    with open(PARTICIPANTS, newline="") as table:
-        rows = list(csv.DictReader(table, delimiter="\t"))
-    names = [row["participant_id"] for row in rows if row["split"] == split]
+    names = [one.id for one in ixi.subjects() if one.split == split]
     if not names:
         raise ValueError(f"split must be fixed, train or test. Received: {split!r}")
     return names
@@ -55,7 +55,7 @@ def any_pairs(seed=ANY_SEED):
 
 def simulated_pairs():
     """Return the 10 pairs (simulated test scan, the simulated fixed scan)."""
-    return [Pair(name, simulated.FIXED) for name in simulated.TEST]
+    return [Pair(name, SIMULATED_FIXED) for name in SIMULATED_TEST]
 
 
 def pairs(targets):
@@ -70,6 +70,42 @@ def pairs(targets):
             f"targets must be one of {', '.join(kinds)}. Received: {targets!r}"
         )
     return kinds[targets]()
+
+
+def scan(name, keep_skull=False):
+    """Return a scan of a pair, on its own grid, with the intensities of its file.
+
+    Args:
+        name: A participant of the `ixi` cohort, fetched first where the files are not
+            there yet, or `"sim-000"`, `"sim-041"` to `"sim-050"`: heads of
+            `cohort.load("simulated", voxel_mm=2)` with their landmarks.
+        keep_skull: Whether to return the whole head.
+
+    Returns:
+        A `scan.Scan` with labels.
+
+    Raises:
+        ValueError: If there is no such scan, or its files cannot be trusted.
+    """
+    found = _simulated(name) if name.startswith("sim-") else _participant(name)
+    return found if keep_skull else found.stripped()
+
+
+def _participant(name):
+    chosen = [one for one in ixi.subjects() if one.id == name]
+    if not chosen:
+        raise ValueError(f"a participant of the cohort is needed. Received: {name!r}")
+    if not (chosen[0].image.exists() and chosen[0].labels.exists()):
+        ixi.fetch(chosen)
+    return record.load(chosen[0])
+
+
+def _simulated(name):
+    seed = [SIMULATED_SEED, int(name.removeprefix("sim-"))]
+    made = subject.subject(seed, subject.grid(SIMULATED_MM)).scan
+    # In 8 bits, as a cohort keeps it.
+    image = np.rint(made.image * 255).astype("uint8") / np.float32(255)
+    return dataclasses.replace(made, image=image, name=name)
 
 
 def rigid_motion(axis, degrees, shift, centre):
@@ -104,7 +140,7 @@ def random_motion(scan, degrees, millimetres, index, seed=MOTION_SEED):
     at every level a pair is moved along the same directions, only further.
 
     Args:
-        scan: The `Scan` that will be moved; its brain's centre stays put when
+        scan: The `scan.Scan` that will be moved; its brain's centre stays put when
             `millimetres` is zero.
         degrees: Angle of the turn.
         millimetres: Length of the shift.
@@ -116,6 +152,23 @@ def random_motion(scan, degrees, millimetres, index, seed=MOTION_SEED):
     """
     random = np.random.default_rng([seed, index])
     axis, direction = random.normal(size=(2, 3))
-    centre = scans.transform_points(scan.affine, np.argwhere(scan.mask)).mean(0)
+    brain = np.argwhere(scan.brain())
+    centre = nibabel.affines.apply_affine(scan.affine, brain).mean(0)
     shift = millimetres * direction / np.linalg.norm(direction)
     return rigid_motion(axis, degrees, shift, centre)
+
+
+def move(scan, motion):
+    """Turn and shift a scan by a rigid world motion, through its header alone.
+
+    The voxels stay as they are, so nothing is interpolated and nothing leaves
+    the field of view: what changes is where the scan says that it lies.
+
+    Args:
+        scan: The `scan.Scan` to move.
+        motion: Array `(4, 4)`, from RAS mm to RAS mm.
+
+    Returns:
+        A `scan.Scan` with the affine `motion @ scan.affine`.
+    """
+    return dataclasses.replace(scan, affine=motion @ scan.affine)

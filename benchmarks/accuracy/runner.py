@@ -1,4 +1,4 @@
-"""What the command lines of the benchmarks share: arguments, the loop, resuming."""
+"""What the tables of pairs share: arguments, tasks, rows and the summary."""
 
 import argparse
 import collections
@@ -6,13 +6,16 @@ import functools
 import pathlib
 import sys
 
-import tqdm
+import pandas
 
-from benchmarks import pairs, scans, score, simulated, table
+from benchmarks import jobs, table
+from benchmarks.accuracy import pairs, score
+from registration.scans.sources import record
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 TARGETS = ("fixed", "any", "simulated")
 SETTINGS = tuple(f"{t}-{kind}" for t in TARGETS for kind in ("stripped", "skull"))
+KEYS = ("targets", "input", "scan", "fixed", "method")
+GROUPS = ("targets", "input", "method")
 
 Task = collections.namedtuple("Task", "targets input scan fixed load")
 
@@ -22,6 +25,8 @@ def main(name, methods, metrics, description, argv=None):
 
     Rows that the table holds already are skipped, so a run that was stopped goes
     on where it was. A pair that fails is listed at the end and stops nothing.
+    Methods take their turns in the order in which they are given; those that start
+    Keras must be last, so that its memory does not count as that of the others.
 
     Args:
         name: Name of the benchmark, which names its files.
@@ -35,69 +40,105 @@ def main(name, methods, metrics, description, argv=None):
         0, or 1 where no row could be made at all.
     """
     options = _parse(name, methods, description, argv)
-    measured = [name for name in metrics if name != "peak_mb"]
-    columns = (*table.KEYS, *measured, "cpu_seconds", "peak_mb", "threads")
     tasks = list(_tasks(options))
-    jobs = [
+    todo = [
         ((*task[:4], method), functools.partial(_measure, task, methods[method]))
-        for task in tasks
         for method in options.methods
+        for task in tasks
     ]
-    run(jobs, options.csv, table.KEYS, columns, options.quiet)
+    jobs.run(todo, options.csv, KEYS, columns(metrics), options.quiet)
     if not options.csv.exists():
         print("no pair could be measured", file=sys.stderr)
         return 1
     planned = collections.Counter(task.targets for task in tasks)
     if options.moving_dir is None:
         planned = {kind: len(pairs.pairs(kind)) for kind in TARGETS}
-    summary = table.summarise(options.csv, planned, metrics)
+    summary = summarise(options.csv, planned, metrics)
     names = (*TARGETS, "stripped", "skull", *methods)
     rank = {name: place for place, name in enumerate(names)}
-    summary = summary.sort_values(list(table.GROUPS), key=lambda c: c.map(rank))
+    summary = summary.sort_values(list(GROUPS), key=lambda c: c.map(rank))
     summary.to_csv(options.csv.with_name(f"{options.summary}.csv"), index=False)
-    print(table.show(summary, metrics))
+    print(show(summary, metrics))
     return 0
 
 
-def run(jobs, path, keys, columns, quiet=False):
-    """Do the jobs whose rows a table lacks, and list those that fail.
+def columns(metrics):
+    """Return the columns of a table of pairs whose summary averages the metrics."""
+    scores = [metric for metric in metrics if metric not in score.COST]
+    return (*KEYS, *scores, *score.COST)
+
+
+def summarise(path, planned, metrics):
+    """Return the mean and deviation of each metric by setting and method.
+
+    The seconds of a method on one thread are its processor seconds, which other
+    work on the machine disturbs least; those of any other are wall-clock
+    seconds. The column `clock` says which.
 
     Args:
-        jobs: List of `(key, work)`: the values of the key columns, and a function
-            without arguments that returns the rest of the row as a dictionary.
-        path: The table.
-        keys: Names of the key columns.
-        columns: Names of all columns.
-        quiet: Show no progress bar.
+        path: Table of rows, one a pair and method.
+        planned: Dictionary from targets to the number of pairs a full run has.
+        metrics: Columns to average.
+
+    Returns:
+        A pandas table with one row a setting and method: `pairs` is how many
+        were measured and `of` how many a full run has.
     """
-    done, failures = table.finished(path, keys), []
-    jobs = [job for job in jobs if _key(job[0]) not in done]
-    progress = tqdm.tqdm(jobs, disable=quiet)
-    for key, work in progress:
-        progress.set_postfix_str(" ".join(map(str, key)))
-        try:
-            row = work()
-        except Exception as error:
-            failures.append(f"{' '.join(map(str, key))}: {error!r}")
-            continue
-        table.append(path, row | dict(zip(keys, key, strict=True)), columns)
-    for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+    rows = pandas.read_csv(path)
+    alone = rows["threads"] == 1
+    rows["seconds"] = rows["cpu_seconds"].where(alone, rows["seconds"])
+    summary = table.means(rows, GROUPS, metrics)
+    groups = rows.groupby(list(GROUPS), sort=False)
+    summary.insert(0, "pairs", groups.size())
+    counts = zip(summary.index, summary["pairs"], strict=True)
+    summary.insert(1, "of", [planned.get(key[0], count) for key, count in counts])
+    threads = groups["threads"].unique().map(sorted)
+    summary["threads"] = ["/".join(map(str, some)) for some in threads]
+    summary["clock"] = ["processor" if some == [1] else "wall" for some in threads]
+    return summary.round(4).reset_index()
 
 
-def _key(values):
-    return tuple(str(table.short(value)) for value in values)
+def show(summary, metrics):
+    """Return the summary as text, one `mean ± sd` a metric."""
+    shown = summary[[*GROUPS]].copy()
+    shown["pairs"] = summary["pairs"].astype(str) + "/" + summary["of"].astype(str)
+    for metric in metrics:
+        shown[metric] = [
+            "" if mean != mean else f"{mean:.3f}" + (f" ± {sd:.3f}" if sd == sd else "")
+            for mean, sd in zip(summary[metric], summary[f"{metric}_sd"], strict=True)
+        ]
+    shown["clock"] = summary["clock"]
+    return shown.to_string(index=False)
+
+
+def find_labels(scan_path, labels_folder):
+    """Return the one file `NAME_*.nii.gz` that holds the labels of `NAME.nii.gz`.
+
+    Raises:
+        ValueError: If there is none, or more than one.
+    """
+    name = _stem(scan_path)
+    found = sorted(
+        path
+        for path in labels_folder.glob(f"{name}_*.nii*")
+        if path.resolve() != scan_path.resolve()
+    )
+    if len(found) != 1:
+        raise ValueError(
+            f"one label file {name}_*.nii.gz is needed in {labels_folder}. "
+            f"Received: {len(found)} files"
+        )
+    return found[0]
+
+
+def _stem(path):
+    return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
 def _measure(task, method):
     moving, fixed = task.load()
     found = method(moving, fixed)
-    return score.score(moving, fixed, found) | {
-        "seconds": found.seconds,
-        "cpu_seconds": found.cpu_seconds,
-        "peak_mb": found.peak_mb,
-        "threads": found.threads,
-    }
+    return score.score(moving, fixed, found.transform) | found.cost()
 
 
 def _tasks(options):
@@ -115,33 +156,32 @@ def _load_pair(moving, fixed, keep_skull):
     return _cohort(moving, keep_skull), _cohort(fixed, keep_skull)
 
 
-@functools.lru_cache(maxsize=4)
-def _cohort(name, keep_skull):
-    load = simulated.scan if name.startswith("sim-") else scans.cohort_scan
-    return load(name, keep_skull)
-
-
-_read = functools.lru_cache(maxsize=4)(scans.read)
+_cohort = functools.lru_cache(maxsize=4)(pairs.scan)
 
 
 def _folder_tasks(options):
     files = sorted(options.moving_dir.glob("*.nii")) + sorted(
         options.moving_dir.glob("*.nii.gz")
     )
+    kind = "skull" if options.keep_skull else "stripped"
+    fixed = options.fixed.name if options.fixed else pairs.split_names("fixed")[0]
     for path in files[: options.limit]:
-        name = path.name.removesuffix(".gz").removesuffix(".nii")
-        kind = "skull" if options.keep_skull else "stripped"
         load = functools.partial(_load_file, path, options)
-        fixed = options.fixed.name if options.fixed else pairs.split_names("fixed")[0]
-        yield Task("fixed", kind, name, fixed, load)
+        yield Task("fixed", kind, _stem(path), fixed, load)
 
 
 def _load_file(path, options):
-    labels = scans.find_labels(path, options.labels_dir)
+    labels = find_labels(path, options.labels_dir)
     moving = _read(path, labels, options.keep_skull)
     if options.fixed is None:
         return moving, _cohort(pairs.split_names("fixed")[0], options.keep_skull)
     return moving, _read(options.fixed, options.fixed_labels, options.keep_skull)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path, labels, keep_skull):
+    found = record.load(record.Record(_stem(path), "test", path, labels))
+    return found if keep_skull else found.stripped()
 
 
 def _parse(name, methods, description, argv):
@@ -165,21 +205,10 @@ def _parse(name, methods, description, argv):
     if options.moving_dir is not None and options.csv is None:
         parser.error("--moving-dir needs --csv FILE")
     settings = SETTINGS[1::2] if options.keep_skull else SETTINGS
-    options.settings = chosen(parser, "settings", options.settings, settings)
-    options.methods = chosen(parser, "methods", options.methods, methods)
+    options.settings = jobs.chosen(parser, "settings", options.settings, settings)
+    options.methods = jobs.chosen(parser, "methods", options.methods, methods)
     options.summary = (
         f"{options.csv.stem}_summary" if options.csv else f"{name}_summary"
     )
-    options.csv = options.csv or RESULTS / f"{name}_pairs.csv"
+    options.csv = options.csv or jobs.RESULTS / f"{name}_pairs.csv"
     return options
-
-
-def chosen(parser, what, text, known):
-    """Return the names in a comma-separated text, all known ones if it is None."""
-    names = list(known) if text is None else text.split(",")
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        parser.error(
-            f"{what} must be some of {', '.join(known)}. Received: {', '.join(unknown)}"
-        )
-    return names

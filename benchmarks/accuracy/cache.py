@@ -7,12 +7,14 @@ it: a transform read back counts as much time as finding it took.
 
 import functools
 import hashlib
-import os
 import pathlib
 
 import numpy as np
 
-from benchmarks import score
+from benchmarks.accuracy import score
+from registration import settings, transform
+
+COST = ("seconds", "cpu_seconds", "peak_mb")
 
 
 def affine(method):
@@ -33,27 +35,22 @@ def affine(method):
             _write(path, found)
             return found
         with np.load(path, allow_pickle=False) as stored:
-            return score.linear(
-                stored["affine"],
-                fixed,
-                seconds=float(stored["seconds"]),
-                cpu_seconds=float(stored["cpu_seconds"]),
-                peak_mb=float(stored["peak_mb"]),
-            )
+            cost = {name: float(stored[name]) for name in COST}
+            return score.Registration(transform.Transform([stored["affine"]]), **cost)
 
     return cached
+
+
+def folder():
+    """Return where what takes long to make is kept, a `pathlib.Path`."""
+    return settings.folder("REGISTRATION_BUILD") or pathlib.Path("build")
 
 
 def _write(path, found):
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.partial.npz")
-    np.savez(
-        partial,
-        affine=found.affine,
-        seconds=found.seconds,
-        cpu_seconds=found.cpu_seconds,
-        peak_mb=found.peak_mb,
-    )
+    cost = {name: getattr(found, name) for name in COST}
+    np.savez(partial, affine=found.transform.affine, **cost)
     partial.replace(path)
 
 
@@ -62,5 +59,4 @@ def _path(name, moving, fixed):
     for scan in (moving, fixed):
         digest.update(np.ascontiguousarray(scan.image))
         digest.update(np.ascontiguousarray(scan.affine))
-    root = pathlib.Path(os.environ.get("REGISTRATION_BUILD", "build"))
-    return root / "transforms" / f"{name}-{digest.hexdigest()[:24]}.npz"
+    return folder() / "transforms" / f"{name}-{digest.hexdigest()[:24]}.npz"

@@ -1,16 +1,17 @@
-"""Measure affine registration: `python benchmarks/affine.py` makes the whole table.
+"""Measure affine registration.
 
-Scans from elsewhere: `python benchmarks/affine.py --moving-dir DIR --labels-dir DIR
---csv FILE` registers each to the cohort's fixed scan.
+`python benchmarks/accuracy/affine.py` makes the whole table. Scans from elsewhere, each
+to the cohort's fixed one: `--moving-dir DIR --labels-dir DIR --csv FILE`.
 """
 
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from benchmarks import classical, learned, runner
+from benchmarks.accuracy import classical, learned, runner
 
+# Those that start Keras come last; see `runner.main`.
 METHODS = {
     "before": classical.before,
     "centre_of_mass": classical.centre_of_mass,

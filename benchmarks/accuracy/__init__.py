@@ -1,0 +1,1 @@
+"""How well methods align scans: one score for every method, affine or dense."""

@@ -1,0 +1,1 @@
+"""What the skull does to networks that learn to register."""

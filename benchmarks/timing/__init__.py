@@ -1,0 +1,1 @@
+"""How long things take, each implementation in a process of its own."""
