@@ -13,8 +13,7 @@
 #
 # [![Open in Colab](../images/open_in_colab.svg)][colab]
 #
-# [colab]:
-# https://colab.research.google.com/github/your_name/registration/blob/main/notebooks/02_t1_scans.ipynb
+# [colab]: https://colab.research.google.com/github/your_name/registration/blob/main/notebooks/02_t1_scans.ipynb
 #
 # ![The average of unaligned heads is a ghost, roughly aligned it is a head][opening]
 #

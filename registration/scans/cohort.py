@@ -24,6 +24,7 @@ def load(
     seed=0,
     strict=False,
     align="affines",
+    brain=None,
 ):
     """Load head scans on one common grid, and say in one line which and why.
 
@@ -78,11 +79,11 @@ def load(
 
     else:
         may_replace = found.name == "folder" and fixed is None and not strict
-        first = _read_fixed(chosen, skull, may_replace, problems)
+        first = _read_fixed(chosen, skull, may_replace, problems, brain)
         grid = grids.around(grids.Grid(first.image.shape, first.affine), voxel_mm)
 
         def load_one(record):
-            return subjects.on_grid(record, subjects.read(record, skull), grid, align)
+            return subjects.on_grid(record, subjects.read(record, skull, brain), grid, align, brain)
 
     loaded = _load_all(chosen, load_one, progress, strict, problems)
     made = splits.Cohort(found.name, found.why, grid, loaded, skull, problems)
@@ -92,12 +93,12 @@ def load(
     return made
 
 
-def _read_fixed(chosen, skull, may_replace, problems):
+def _read_fixed(chosen, skull, may_replace, problems, brain=None):
     """Read the fixed scan; a bad one gives way to the next where that is allowed."""
     while True:
         place = next(i for i, record in enumerate(chosen) if record.split == "fixed")
         try:
-            return subjects.read(chosen[place], skull)
+            return subjects.read(chosen[place], skull, brain)
         except ValueError as error:
             if not may_replace or len(chosen) < 4:
                 raise

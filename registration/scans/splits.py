@@ -86,12 +86,18 @@ class Split:
             native = subjects.native_of_simulated(subject)
         else:
             native = subjects.read(subject.record, self._skull)
-        return {
-            "image": native.image,
-            "labels": native.labels,
-            "mask": native.mask,
-            "affine": native.affine,
-        }
+        from registration.scans import scan as s
+        return s.Scan(native.image, native.affine, native.labels, native.mask,
+            None if subject.truth is None else subject.truth.landmarks, subject.record.id,
+            s.Stored(native.stored_affine, "PSR", None))
+
+    def scan(self, index):
+        subject = self._choose(int(index))[0]
+        from registration.scans import scan as s
+        labels = None if subject.labels is None else self.labels(index)[0]
+        mask = None if subject.mask is None else self.masks(index)[0]
+        return s.Scan(self.images(index)[0, ..., 0], self._grid.affine, labels, mask,
+            None if subject.truth is None else subject.truth.landmarks, subject.record.id)
 
     def truth(self, index):
         """Return the exact map between a simulated subject and the template.
@@ -150,6 +156,7 @@ class Cohort:
             grid.affine,
         )
         self.problems = list(problems)
+        self.grid = grid
         for name in records.SPLITS:
             chosen = [s for s in loaded if s.record.split == name]
             setattr(self, name, Split(name, chosen, grid, skull))

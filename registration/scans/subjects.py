@@ -44,7 +44,7 @@ class Subject(typing.NamedTuple):
         return None if self.labels is None else self.labels > 0
 
 
-def read(record, skull=True):
+def read(record, skull=True, brain=None):
     """Read a subject from its files, intensities scaled to [0, 1].
 
     Args:
@@ -66,6 +66,9 @@ def read(record, skull=True):
     elif labels is not None:
         mask = labels > 0
     image = intensity.scaled(scan.image)
+    if mask is None and brain is not None:
+        import dataclasses
+        mask = brain(dataclasses.replace(scan, image=image))
     if not skull:
         if mask is None:
             raise ValueError(
@@ -77,7 +80,7 @@ def read(record, skull=True):
     return Native(image, labels, mask, scan.affine, scan.stored.affine, bits)
 
 
-def on_grid(record, native, grid, align="affines"):
+def on_grid(record, native, grid, align="affines", brain=None):
     """Bring a subject onto the common grid through its affine.
 
     Args:
@@ -110,7 +113,7 @@ def on_grid(record, native, grid, align="affines"):
     labels = own_mask = None
     if native.labels is not None:
         labels = grids.resample_labels(native.labels, affine, grid)
-    if record.mask is not None:
+    if native.mask is not None and native.labels is None or record.mask is not None:
         own_mask = grids.resample_labels(native.mask.astype("uint8"), affine, grid) > 0
     return Subject(
         record, quantise(image, native.bits), labels, own_mask, native.stored_affine

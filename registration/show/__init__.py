@@ -26,3 +26,7 @@ __all__ = [
     "sorted_bars",
     "table",
 ]
+from registration.show.compare import before_after
+from registration.show.computed import affine_sliders
+from registration.show.series import epochs, morph, weights
+from registration.show.slices import slices
