@@ -69,7 +69,6 @@ sys.path.insert(0, str(root))
 # %%
 from helpers import (
     affines,
-    backend,
     layers,
     losses,
     metrics,
@@ -79,7 +78,7 @@ from helpers import (
     training,
     transforms,
 )
-from registration import profile, scorecard, show
+from registration import masks, models, profile, scorecard, show, transform
 from registration.scans import cohort
 
 SEED = 0
@@ -90,16 +89,16 @@ settings = profile.choose(
 settings
 
 # %%
+import dataclasses
 import functools
 import time
 
 import keras
-import nibabel
 import numpy as np
 import pandas as pd
 from keras import ops
 
-scans = cohort.load(voxel_mm=2.0, skull=False)
+scans = cohort.load(voxel_mm=2.0, skull=False, brain=masks.find)
 
 # %% [markdown]
 # The skull is taken off here, as in every first attempt that went well. One scan is
@@ -108,13 +107,13 @@ scans = cohort.load(voxel_mm=2.0, skull=False)
 # mend?
 
 # %%
-fixed_image = scans.fixed.images(0)[0, ..., 0]
-fixed_mask = scans.fixed.masks(0)[0]
+fixed_scan = scans.fixed.scan(0)
+some = range(len(scans.test))[:3]
 show.planes(
-    fixed=fixed_image,
-    **{f"test {i}": scans.test.images(i)[0, ..., 0] for i in range(3)},
+    fixed=fixed_scan.image,
+    **{f"test {i}": scans.test.scan(i).image for i in some},
     voxel_mm=scans.voxel_mm,
-    outline=fixed_mask,
+    outline=fixed_scan.mask,
     level=0.5,
     height=2.2,
     alt="The fixed head and three test heads, the fixed brain outlined over each",
@@ -172,8 +171,9 @@ def at_4_mm(split):
 
 # %%
 fixed, test, rest = map(at_4_mm, (scans.fixed, scans.test, scans.train))
-train, held = rest[: -settings.held_back], rest[-settings.held_back :]
-held_ids = range(len(rest) - settings.held_back, len(rest))
+held_ids = range(len(rest))[-min(settings.held_back, len(rest) // 3 or 1) :]
+train, held = rest[: held_ids[0]], rest[held_ids[0] :]
+assert len(train), "two scans to train on are needed, one of them to be held back"
 test_ids = range(len(test))
 shape = fixed.shape[1:-1]
 print(f"{len(train)} to train, {len(held)} held back, {len(test)} to test")
@@ -214,12 +214,7 @@ print("like the helper:", np.allclose(by_hand, by_helper, atol=1e-4))
 
 
 # %%
-def move(images, affine):
-    """Return images moved by their affines, on their own grid."""
-    field = transforms.affine_displacement(affine, images.shape[1:-1])
-    return np.asarray(transforms.warp(images, field))
-
-
+move = layers.SpatialTransformer()
 for name, matrix in (("isotropic", isotropic), ("per axis", per_axis)):
     stretch = np.linalg.svd(matrix[:, :3], compute_uv=False)
     print(f"{name:9}  stretched by {stretch.min():.2f} to {stretch.max():.2f}")
@@ -254,30 +249,30 @@ print("no further than a thousandth of a mm:", bool(np.abs(apart).max() < 1e-3))
 # the moving scan go through the same transform, once, by nearest neighbour, and are
 # laid over those of the fixed scan at 2 mm. The *Dice* of a region is 1 if they
 # coincide and 0 if they miss each other; we take the mean over all regions of the fixed
-# scan that have at least 200 voxels.
+# scan that have at least 200 voxels. A `Transform` speaks in millimetres of the world;
+# `from_centred` makes one of twelve numbers, and its `apply` moves a whole scan, image,
+# labels and brain mask.
+
 
 # %%
-fixed_labels = scans.fixed.labels(0)[0]
+def moved_by(affine, scan):
+    """Return a scan on the fixed grid, image, labels and mask each read once."""
+    return transform.Transform.from_centred(affine, scans.grid).apply(scan, scans.grid)
 
 
-@backend.compiled
-def fetch(labels, affine):
-    """Move a label map by an affine: one lookup, nearest neighbour."""
-    field = transforms.affine_displacement(affine, labels.shape[1:-1])
-    return transforms.warp(labels, field, mode="nearest")
-
-
-def overlap(labels, affine):
-    """Return the Dice and the brain-mask Dice of a label map after its affine."""
-    moved = np.asarray(fetch(labels[None, ..., None], affine[None]))[0, ..., 0]
-    masks = [(array > 0).astype("uint8") for array in (fixed_labels, moved)]
-    return metrics.mean_dice(fixed_labels, moved), metrics.dice(*masks)[1]
+def overlap(affine, scan):
+    """Return the Dice and the brain-mask Dice of a scan after its affine."""
+    return [*scorecard.overlap(fixed_scan, moved_by(affine, scan)).values()]
 
 
 def judge(split, indices, affine):
     """Return both Dice values of several scans, one scan in memory at a time."""
-    pairs = zip(indices, np.asarray(affine, "float32"), strict=True)
-    return np.array([overlap(split.labels(i)[0], one) for i, one in pairs]).T
+    pairs = zip(indices, np.asarray(affine), strict=True)
+    return np.array([overlap(one, split.scan(i)) for i, one in pairs]).T
+
+
+if fixed_scan.labels is None:
+    print("no label maps here: the Dice of the regions is nan, that of brains remains")
 
 
 # %% [markdown]
@@ -476,8 +471,9 @@ def register(network, moving, goal=fixed):
 
 
 passes = register(cascade, held)
-by_hand = passes_by_hand(cascade, held[:2], np.repeat(fixed, 2, axis=0))
-np.testing.assert_allclose(by_hand, passes[:2], atol=2e-3)
+few = held[:2]
+by_hand = passes_by_hand(cascade, few, np.repeat(fixed, len(few), axis=0))
+np.testing.assert_allclose(by_hand, passes[: len(few)], atol=2e-3)
 looks = ["start", *(f"{4 * f} mm" for f, count in STAGES for _ in range(count))]
 
 # %%
@@ -498,12 +494,12 @@ show.table(("after", *looks), rows)
 
 # %%
 learned = register(cascade, test)[:, -1]
-moving_image = scans.test.images(0)
-moved_image = move(moving_image, learned[:1])
+moving_scan = scans.test.scan(0)
+moved_scan = moved_by(learned[0], moving_scan)
 show.before_after(
-    moving_image,
-    moved_image,
-    fixed_image,
+    moving_scan.image,
+    moved_scan.image,
+    fixed_scan.image,
     voxel_mm=scans.voxel_mm,
     title="Test scan 0, before and after",
     description="Edges that run on from square to square are aligned.",
@@ -523,8 +519,8 @@ def checkerboard(one, other, side=8):
 
 
 show.planes(
-    before=checkerboard(fixed_image, moving_image[0, ..., 0]),
-    after=checkerboard(fixed_image, moved_image[0, ..., 0]),
+    before=checkerboard(fixed_scan.image, moving_scan.image),
+    after=checkerboard(fixed_scan.image, moved_scan.image),
     voxel_mm=scans.voxel_mm,
     height=2.6,
     alt="Checkerboards of the fixed head with a test head before and after",
@@ -537,9 +533,9 @@ show.planes(
 
 # %%
 show.slices(
-    moving_image,
+    moving_scan.image,
     scans.voxel_mm,
-    outline=fixed_mask,
+    outline=fixed_scan.mask,
     count=9,
     title="Test scan 0 as it lies",
     description="The fixed brain is outlined in orange.",
@@ -547,9 +543,9 @@ show.slices(
 
 # %%
 show.slices(
-    moved_image,
+    moved_scan.image,
     scans.voxel_mm,
-    outline=fixed_mask,
+    outline=fixed_scan.mask,
     count=9,
     title="Test scan 0 after the twelve numbers",
     description="The fixed brain is outlined in orange.",
@@ -564,11 +560,11 @@ show.slices(
 # %%
 mean_before, mean_after = np.zeros((2, *scans.shape), "float32")
 for i in test_ids:
-    image = scans.test.images(i)
-    mean_before += image[0, ..., 0] / len(test)
-    mean_after += move(image, learned[i : i + 1])[0, ..., 0] / len(test)
+    scan = scans.test.scan(i)
+    mean_before += scan.image / len(test)
+    mean_after += moved_by(learned[i], scan).image / len(test)
 show.planes(
-    fixed=fixed_image,
+    fixed=fixed_scan.image,
     mean_before=mean_before,
     mean_after=mean_after,
     voxel_mm=scans.voxel_mm,
@@ -626,7 +622,7 @@ picture
 
 # %%
 volumes = np.array([scans.test.masks(i).sum() for i in test_ids])
-counted = volumes / fixed_mask.sum()
+counted = volumes / fixed_scan.mask.sum()
 scaled = parts["scales"].prod(axis=1)
 agreement = np.corrcoef(counted, scaled)[0, 1]
 print(f"relative to the fixed brain; correlation {agreement:.2f}")
@@ -688,14 +684,14 @@ for name, (dice, _) in overlaps.items():
 
 # %%
 worst = int(np.argmin(overlaps["learned"][0]))
-worst_image = scans.test.images(worst)
+worst_scan = scans.test.scan(worst)
 show.planes(
-    fixed=fixed_image,
-    before=worst_image[0, ..., 0],
-    learned=move(worst_image, learned[worst : worst + 1])[0, ..., 0],
-    refined=move(worst_image, refined[worst : worst + 1])[0, ..., 0],
+    fixed=fixed_scan.image,
+    before=worst_scan.image,
+    learned=moved_by(learned[worst], worst_scan).image,
+    refined=moved_by(refined[worst], worst_scan).image,
     voxel_mm=scans.voxel_mm,
-    outline=fixed_mask,
+    outline=fixed_scan.mask,
     level=0.5,
     height=2.3,
     alt="The worst test case before, learned and refined, the fixed brain outlined",
@@ -704,16 +700,17 @@ show.planes(
 # %%
 names = scans.label_names()
 fluid = [k for k, v in names.items() if "LateralVentricle" in v or v == "Fluid"]
-spaces = [np.isin(scans.test.labels(i), fluid).sum() for i in test_ids]
 facts = {
     "Dice, learned": overlaps["learned"][0],
     "Dice, refined": overlaps["learned + refinement"][0],
     "age (years)": scans.test.ages,
     "brain (ml)": volumes * scans.voxel_mm**3 / 1000,
-    "ventricles or fluid (%)": 100 * np.array(spaces) / volumes,
     "rotation (degrees)": parts["angle"],
     "shift (mm)": np.linalg.norm(parts["translation"], axis=1) * half_side,
 }
+if fluid:
+    spaces = [np.isin(scans.test.labels(i), fluid).sum() for i in test_ids]
+    facts["ventricles or fluid (%)"] = 100 * np.array(spaces) / volumes
 rows = [
     (name, f"{v[worst]:.4g}", f"{np.median(v):.4g}", f"{v.min():.4g} to {v.max():.4g}")
     for name, v in facts.items()
@@ -793,7 +790,7 @@ overlaps["DIPY affine"] = judge(scans.test, range(len(classical)), classical)
 # more than a dark one. It is scored by the same functions. Will it show?
 
 # %%
-stored = models.load("affine_t1")
+stored = models.load("affine_t1").network
 answers["stored model"] = register(stored, test)[:, -1]
 local = {"loss": refinement.lncc5, "steps": 12}
 answers["stored + refinement"] = refine(test, goal, answers["stored model"], **local)
@@ -842,14 +839,13 @@ print(f"training took {training_minutes:.1f} minutes, once for all pairs")
 print(f"Dice on the first {len(classical)}:", {k: f"{v:.3f}" for k, v in same.items()})
 
 # %%
-if scans.source == "simulated":
-    truth = scans.fixed.truth(0).landmarks
+if fixed_scan.landmarks is not None:  # as in simulated heads
     for name, affine in answers.items():
         errors = []
         for i, one in enumerate(affine):
-            matrix = affines.to_world(one, (scans.shape, scans.affine))
-            found = nibabel.affines.apply_affine(matrix, truth)
-            errors.append(metrics.tre(scans.test.truth(i).landmarks, found).mean())
+            found = transform.Transform.from_centred(one, scans.grid)
+            found = found.points(fixed_scan.landmarks)
+            errors.append(metrics.tre(scans.test.scan(i).landmarks, found).mean())
         rows[name]["tre_mm"] = np.array(errors)
 scorecard.table("03_affine_3d_t1", rows)
 
@@ -977,8 +973,10 @@ few = slice(0, 5)
 mirrored = np.ascontiguousarray(test[few, ::-1])
 answer = refine(mirrored, goal[few], register(cascade, mirrored)[:, -1])
 ncc = metrics.ncc(goal[few], move(mirrored, answer))
+wrong = scans.affine @ np.diag([-1.0, 1.0, 1.0, 1.0])
+wrong[:3, 3] += scans.affine[:3, 0] * (scans.shape[0] - 1)
 dice = [
-    overlap(np.ascontiguousarray(scans.test.labels(i)[0, ::-1]), one)[0]
+    overlap(one, dataclasses.replace(scans.test.scan(i), affine=wrong))[0]
     for i, one in enumerate(answer)
 ]
 usual = metrics.ncc(goal[few], move(test[few], refined[few]))
@@ -992,7 +990,7 @@ print(
 # It will not. The NCC is the same, the pictures look perfect, and every region of the
 # left half lies on the right: the Dice falls to almost nothing. No loss, no network and
 # no eye can tell from such a picture. What helps is to trust the affine of the file and
-# nothing else (`helpers.data` turns every scan to RAS by it), to check one scan against
+# nothing else (`nifti.load` turns every scan to RAS by it), to check one scan against
 # something that is not symmetric, and to put L and R on every figure.
 #
 # ## The notebook checks its claims
@@ -1001,12 +999,13 @@ print(
 scores = {name: dice.mean() for name, (dice, _) in overlaps.items()}
 least = {"ixi": 0.47}.get(scans.source, scores["before"] + 0.1)
 print({name: f"{score:.3f}" for name, score in scores.items()})
-assert scores["learned"] >= least
-assert scores["learned + refinement"] > scores["learned"] - 0.005
-assert scores["stored + refinement"] > scores["before"] + 0.1
-assert by_pass[-1].mean() > by_pass[0].mean() + 0.03
-assert agreement > 0.8
-assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
+if scans.source != "folder":  # of your scans we cannot know
+    assert scores["learned"] >= least
+    assert scores["learned + refinement"] > scores["learned"] - 0.005
+    assert scores["stored + refinement"] > scores["before"] + 0.1
+    assert by_pass[-1].mean() > by_pass[0].mean() + 0.03
+    assert agreement > 0.8
+    assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
 
 # %% [markdown]
 # ## Exercises
@@ -1021,7 +1020,7 @@ assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
 # for degrees in (0, 20, 40, 60):
 #     rng = np.random.default_rng(SEED)
 #     turn = augmentation.random_affines(rng, len(test), 3, (degrees,) * 2, (0, 0))
-#     turned = move(test, turn)
+#     turned = np.asarray(move(test, turn))
 #     for name, network in (("trained", cascade), ("stored", stored)):
 #         found = register(network, turned)[:, -1]
 #         whole = np.asarray(affines.compose(turn, found))
@@ -1065,7 +1064,7 @@ assert usual.mean() - ncc.mean() < 0.1 and np.mean(dice) < scores["learned"] / 2
 # for affine in (refined[some], found):
 #     print(judge(scans.test, range(5), affine)[0])
 # ```
-# Some scans gain and some lose; in the mean it gains a little, and `register.affine`
+# Some scans gain and some lose; in the mean it gains a little, and `affine.register`
 # refines this way. For a field that moves every voxel it makes all the difference.
 # </details>
 #

@@ -79,8 +79,9 @@ from helpers import (
     training,
     transforms,
 )
-from registration import profile, scorecard, show
+from registration import masks, models, profile, scorecard, show, transform
 from registration.scans import cohort
+from registration.scans import grid as grids
 
 SEED = 0
 settings = profile.choose(
@@ -101,8 +102,7 @@ import pandas as pd
 from keras import ops
 from scipy import ndimage
 
-scans = cohort.load(voxel_mm=2.0, skull=False)
-fixed_mask, fixed_labels = scans.fixed.masks(0)[0], scans.fixed.labels(0)[0]
+scans = cohort.load(voxel_mm=2.0, skull=False, brain=masks.find)
 
 
 # %% [markdown]
@@ -113,61 +113,43 @@ fixed_mask, fixed_labels = scans.fixed.masks(0)[0], scans.fixed.labels(0)[0]
 
 
 # %%
-def shrink(images, factor=2):
-    """Average blocks of `factor` voxels along every axis."""
-    batch, *shape, channels = images.shape
-    sides = [part for side in shape for part in (side // factor, factor)]
-    return np.asarray(images).reshape(batch, *sides, channels).mean(axis=(2, 4, 6))
+shrink = functools.partial(grids.block_mean, factors=(1, 2, 2, 2))
 
 
-def affine_of(split):
-    """Return the affine of every scan of a split to the fixed one."""
+def affines_of(split):
+    """Return the affine transform of every scan of a split to the fixed one."""
     small = np.concatenate([shrink(split.images(i)) for i in range(len(split))])
     goal = np.broadcast_to(shrink(scans.fixed.images(0)), small.shape)
-    return affine_network.predict([small, goal], batch_size=5, verbose=0)["transform"]
+    found = affine_network.predict([small, goal], batch_size=5, verbose=0)["transform"]
+    return [transform.Transform.from_centred(one, scans.grid) for one in found]
 
 
 # %%
-affine_network = models.load("affine_t1")
-train_affines, test_affines = affine_of(scans.train), affine_of(scans.test)
+affine_network = models.load("affine_t1").network
+train_affines, test_affines = affines_of(scans.train), affines_of(scans.test)
 
 # %% [markdown]
 # A field needs no voxels where there is no brain. The network works on a box of 80 × 96
-# × 80 voxels around the fixed one: half of the grid, half of the time. One function
-# reads every scan: through a displacement in the box, zero for now, and the affine
-# behind it.
+# × 80 voxels around the fixed one: half of the grid, half of the time. The box is a
+# `Grid` like any other, and `apply` brings a scan onto it, here through its affine.
 
 # %%
 SIZE = (80, 96, 80)
-middle = np.argwhere(fixed_mask).mean(axis=0)
+middle = np.argwhere(scans.fixed.masks(0)[0]).mean(axis=0)
 low = np.round(middle - np.array(SIZE) / 2).astype(int)
-low = np.clip(low, 0, np.array(scans.shape) - SIZE)
-box = tuple(slice(start, start + side) for start, side in zip(low, SIZE, strict=True))
-boxed = (slice(None), *box)
-nothing = np.zeros((1, *SIZE, 3), "float32")
+corner = np.eye(4)
+corner[:3, 3] = np.clip(low, 0, np.array(scans.shape) - SIZE)
+box = grids.Grid(SIZE, scans.affine @ corner)
+fixed_scan = transform.Transform().apply(scans.fixed.scan(0), box)
+fixed = fixed_scan.image[None, ..., None]
 
 
 # %%
-def whole(displacement, affine):
-    """Return one displacement on the whole grid: the box's first, then the affine."""
-    edges = [(s.start, n - s.stop) for s, n in zip(box, scans.shape, strict=True)]
-    field = ops.pad(displacement, [(0, 0), *edges, (0, 0)])
-    return transforms.compose_affine(affine, field)
-
-
-@backend.compiled
-def fetch(image, displacement, affine):
-    """Read a scan once through displacement and affine."""
-    return transforms.warp(image, whole(displacement, affine))
-
-
-# %%
-def aligned(split, affine):
+def aligned(split, found):
     """Return all scans of a split, aligned, in the box, in 8 bits."""
     kept = np.empty((len(split), *SIZE, 1), "uint8")
-    for i, one in enumerate(affine):
-        moved = np.asarray(fetch(split.images(i), nothing, one[None]))
-        kept[i] = np.rint(moved[boxed][0] * 255)
+    for i, one in enumerate(found):
+        kept[i, ..., 0] = np.rint(one.apply(split.scan(i), box).image * 255)
     return kept
 
 
@@ -178,14 +160,14 @@ def unit(images):
 
 # %%
 train, test = aligned(scans.train, train_affines), aligned(scans.test, test_affines)
-held_ids = range(len(train) - settings.held_back, len(train))
-fixed = scans.fixed.images(0)[boxed]
+held_ids = range(len(train))[-min(settings.held_back, len(train) // 3 or 1) :]
+assert held_ids[0], "two scans to train on are needed, one of them to be held back"
 show.planes(
     fixed=fixed,
     test_0=unit(test[0]),
     mean_of_the_test_scans=unit(test).mean(axis=0),
     voxel_mm=scans.voxel_mm,
-    outline=fixed_mask[box],
+    outline=fixed_scan.mask,
     level=0.5,
     height=2.3,
     alt="The fixed brain, a test brain after its affine, and the mean of all of them",
@@ -200,21 +182,30 @@ show.planes(
 # value would be interpolated twice, and each time is a small blur. Transforms are cheap
 # to chain, images are not: so we chain the transforms, and read the scan once. The
 # field comes first, since it lives on the fixed grid; the affine then carries the
-# displaced point into the moving scan. That is what `whole` does above.
+# displaced point into the moving scan. `@` chains like that: what stands on its right
+# comes first.
 #
 # A field of half a voxel everywhere, the worst case, shows what the second time costs.
 # The sharpness below is the mean squared difference between neighbours. How much of it
 # will be gone?
 
+
 # %%
-half = np.full((1, *SIZE, 3), 0.5, "float32")
-image, one = scans.test.images(0), test_affines[:1]
-once = np.asarray(fetch(image, half, one))[boxed]
-twice = np.asarray(transforms.warp(unit(test[:1]), half))
-inner = (slice(None), *[slice(2, -2)] * 3)
-sharpness = [
-    float(losses.smoothness(i[inner])[0]) for i in (unit(test[:1]), once, twice)
-]
+def deformation(displacement):
+    """Return the transform of a displacement `(1, *SIZE, 3)` in voxels of the box."""
+    field = transform.Field.from_voxels(box, np.asarray(displacement)[0])
+    return transform.Transform([field])
+
+
+# %%
+half = deformation(np.full((1, *SIZE, 3), 0.5))
+scan = scans.test.scan(0)
+affinely = test_affines[0].apply(scan, box)
+once, twice = (test_affines[0] @ half).apply(scan, box), half.apply(affinely, box)
+sharpness = []
+for moved in (affinely, once, twice):
+    inside = moved.image[None, 2:-2, 2:-2, 2:-2, None]
+    sharpness.append(float(losses.smoothness(inside)[0]))
 names = ("affine alone", "field and affine, once", "one after the other")
 show.table(("", "sharpness"), zip(names, [f"{s:.5f}" for s in sharpness], strict=True))
 
@@ -231,23 +222,11 @@ show.table(("", "sharpness"), zip(names, [f"{s:.5f}" for s in sharpness], strict
 
 
 # %%
-@backend.compiled
-def fetch_labels(labels, displacement, affine):
-    """Read a label map once, nearest neighbour."""
-    return transforms.warp(labels, whole(displacement, affine), mode="nearest")
-
-
-def judge(split, index, displacement, affine):
-    """Return Dice, brain Dice and the percent of folded voxels of one scan."""
-    labels = split.labels(index)[0]
-    moved = fetch_labels(labels[None, ..., None], displacement, affine[None])
-    moved = np.asarray(moved)[0, ..., 0]
-    masks = [(array > 0).astype("uint8") for array in (fixed_labels, moved)]
-    return {
-        "dice": metrics.mean_dice(fixed_labels, moved),
-        "brain_dice": metrics.dice(*masks)[1],
-        "folded_percent": metrics.folding(displacement)["folded_percent"][0],
-    }
+def judge(scan, found):
+    """Return Dice, brain Dice and the percent of folded voxels of one transform."""
+    score = scorecard.overlap(fixed_scan, found.apply(scan, box))
+    fields = [metrics.folding(field.voxels()[None]) for field in found.fields]
+    return score | {"folded_percent": sum(f["folded_percent"][0] for f in fields)}
 
 
 # %%
@@ -256,11 +235,10 @@ def collect(rows):
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 
-results = {
-    "affine": collect(
-        [judge(scans.test, i, nothing, test_affines[i]) for i in range(len(test))]
-    )
-}
+scores = [judge(scans.test.scan(i), found) for i, found in enumerate(test_affines)]
+results = {"affine": collect(scores)}
+if fixed_scan.labels is None:
+    print("no label maps here: the Dice of the regions is nan, that of brains remains")
 print(f"affine alone: Dice {results['affine']['dice'].mean():.3f}")
 
 
@@ -308,7 +286,7 @@ show.table(("loss of the same pair", "as it is", "one side brighter"), rows)
 
 # %%
 show.planes(
-    local_NCC=by_hand * fixed_mask[box],
+    local_NCC=by_hand * fixed_scan.mask,
     voxel_mm=scans.voxel_mm,
     limits=(-1, 1),
     cmap="RdBu",
@@ -425,11 +403,6 @@ def squares(batch, outputs, smooth=0.01):
 
 
 # %%
-def refined_grid(displacement):
-    """Bring a displacement of the 4 mm grid to 2 mm."""
-    return np.asarray(transforms.upsample_displacement(displacement, 2))
-
-
 SMALL = tuple(side // 2 for side in SIZE)
 encoder, decoder = (16, 32, 32), ORIGINAL[1:]
 trials = {
@@ -441,7 +414,7 @@ trials = {
 }
 
 # %%
-scores = [judge(scans.train, i, nothing, train_affines[i]) for i in held_ids]
+scores = [judge(scans.train.scan(i), train_affines[i]) for i in held_ids]
 rows = [("affine alone", f"{collect(scores)['dice'].mean():.3f}", "0.000", "")]
 gained = {}
 for name, (objective, build, *options) in trials.items():
@@ -453,8 +426,9 @@ for name, (objective, build, *options) in trials.items():
     scores = []
     for i in held_ids:
         out = network.predict_on_batch([small_train[i : i + 1], small_fixed])
-        field = refined_grid(out["transform"])
-        scores.append(judge(scans.train, i, field, train_affines[i]))
+        field = transforms.upsample_displacement(out["transform"], 2)
+        found = train_affines[i] @ deformation(field)
+        scores.append(judge(scans.train.scan(i), found))
     score = collect(scores)
     dice, folds = score["dice"].mean(), score["folded_percent"].mean()
     rows.append((name, f"{dice:.3f}", f"{folds:.3f}", f"{1000 * taken:.0f}"))
@@ -538,7 +512,8 @@ def velocity_of(network, index):
     """Return the velocity of one test scan and the seconds that it took."""
     begin = time.perf_counter()
     pair = [unit(test[index : index + 1]), fixed]
-    return network.predict_on_batch(pair)["velocity"], time.perf_counter() - begin
+    velocity = network.predict_on_batch(pair)["velocity"]
+    return ops.convert_to_tensor(velocity), time.perf_counter() - begin
 
 
 @backend.traced
@@ -552,8 +527,8 @@ def score_all(velocities, seconds):
     """Judge the test scans, with the seconds that each took."""
     rows = []
     for i, (velocity, taken) in enumerate(zip(velocities, seconds, strict=True)):
-        field = np.asarray(integrate(ops.convert_to_tensor(velocity)))
-        rows.append(judge(scans.test, i, field, test_affines[i]) | {"seconds": taken})
+        found = test_affines[i] @ deformation(integrate(velocity))
+        rows.append(judge(scans.test.scan(i), found) | {"seconds": taken})
     return collect(rows)
 
 
@@ -570,12 +545,12 @@ for name in ("affine", "learned"):
     )
 
 # %%
-displacement = np.asarray(integrate(ops.convert_to_tensor(velocities[0])))
-moved_image = np.asarray(fetch(scans.test.images(0), displacement, test_affines[:1]))
+displacement = np.asarray(integrate(velocities[0]))
+moved = (test_affines[0] @ deformation(displacement)).apply(scan, box)
 show.before_after(
-    unit(test[0]),
-    moved_image[boxed],
-    fixed,
+    affinely.image,
+    moved.image,
+    fixed_scan.image,
     voxel_mm=scans.voxel_mm,
     title="Test scan 0: after twelve numbers, and after the field",
     description="Follow the edge of the ventricles across the squares.",
@@ -608,23 +583,17 @@ picture
 # and after.
 
 # %%
-names = scans.label_names()
-sizes = np.bincount(fixed_labels.ravel())
-wanted = [k for k in np.flatnonzero(sizes >= 1000) if k in names]
-moving_labels = scans.test.labels(0)[..., None]
-shown = {"affine": nothing, "affine and field": displacement}
-pictures = {
-    name: np.asarray(fetch_labels(moving_labels, field, test_affines[:1]))[0, ..., 0]
-    for name, field in shown.items()
-}
-show.planes(
-    **{name.replace(" ", "_"): (v[box] * 7) % 23 for name, v in pictures.items()},
-    fixed=(fixed_labels[box] * 7) % 23,
-    voxel_mm=scans.voxel_mm,
-    cmap="nipy_spectral",
-    height=2.3,
-    alt="Label maps of the test head after the affine and the field, and fixed labels",
-)
+shown = {"affine": affinely, "affine_and_field": moved, "fixed": fixed_scan}
+picture = "no label maps here"
+if all(one.labels is not None for one in shown.values()):
+    picture = show.planes(
+        **{name: (one.labels.astype(int) * 7) % 23 for name, one in shown.items()},
+        voxel_mm=scans.voxel_mm,
+        cmap="nipy_spectral",
+        height=2.3,
+        alt="Labels of the test head after the affine and the field, and fixed labels",
+    )
+picture
 
 
 # %% [markdown]
@@ -634,26 +603,35 @@ show.planes(
 
 
 # %%
-def per_structure(velocities=None):
-    """Return the mean Dice of every large structure over the test scans."""
+def per_structure(transforms, wanted):
+    """Return the mean Dice of the wanted structures over the test scans."""
     rows = []
-    for i in range(len(test)):
-        field = nothing if velocities is None else integrate(velocities[i])
-        labels = scans.test.labels(i)[..., None]
-        moved = np.asarray(fetch_labels(labels, field, test_affines[i : i + 1]))
-        found = metrics.dice(fixed_labels, moved[0, ..., 0], wanted)
-        rows.append([found[k] for k in wanted])
-    return np.nanmean(rows, axis=0)
+    for i, found in enumerate(transforms):
+        moved = found.apply(scans.test.scan(i), box)
+        rows.append(metrics.dice(fixed_scan.labels, moved.labels, wanted))
+    return np.nanmean([[row[k] for k in wanted] for row in rows], axis=0)
 
 
-tensors = [ops.convert_to_tensor(v) for v in velocities]
-show.sorted_bars(
-    [names.get(int(k), str(k)).replace("_", " ") for k in wanted],
-    affine=per_structure(),
-    learned=per_structure(tensors),
-    limit=24,
-    alt="Dice of each structure after the affine and after the field, sorted",
-)
+def with_field(found):
+    """Return the transforms of the test scans, a velocity each before the affine."""
+    fields = (deformation(integrate(velocity)) for velocity in found)
+    return [a @ field for a, field in zip(test_affines, fields, strict=False)]
+
+
+# %%
+picture = "no label maps here"
+if fixed_scan.labels is not None:
+    sizes = np.bincount(fixed_scan.labels.ravel())
+    names = scans.label_names() or {k: str(k) for k in range(1, len(sizes))}
+    large = [int(k) for k in np.flatnonzero(sizes >= 1000) if k in names]
+    picture = show.sorted_bars(
+        [names[k].replace("_", " ") for k in large],
+        affine=per_structure(test_affines, large),
+        learned=per_structure(with_field(velocities), large),
+        limit=24,
+        alt="Dice of each structure after the affine and after the field, sorted",
+    )
+picture
 
 # %% [markdown]
 # ## There and back
@@ -663,7 +641,7 @@ show.sorted_bars(
 # inverse, close the gap. How far off are we, in voxels?
 
 # %%
-back = np.asarray(integrate(-tensors[0]))
+back = np.asarray(integrate(-velocities[0]))
 errors = [transforms.inverse_error(displacement, back)[0]]
 for _ in range(3):
     back = -np.asarray(transforms.warp(displacement, back, fill="edge"))
@@ -681,7 +659,7 @@ for count, error in enumerate(errors):
 refine = functools.partial(refinement.velocity, smooth=0.2, steps=30, squarings=5)
 refine(unit(test[:1]), fixed, velocities[0], steps=1)
 refined, refined_seconds = [], []
-for i in range(settings.refined):
+for i in range(len(test))[: settings.refined]:
     begin = time.perf_counter()
     refined.append(refine(unit(test[i : i + 1]), fixed, velocities[i]))
     np.asarray(refined[-1])
@@ -695,30 +673,34 @@ results["learned + refinement"] = score_all(refined, refined_seconds)
 # it says how good it is, and what it is not for).
 
 # %%
-stored = models.load("dense_t1")
+stored = models.load("dense_t1").network
 velocity_of(stored, 0)
 found = [velocity_of(stored, i) for i in range(len(test))]
 stored_velocities, stored_seconds = zip(*found, strict=True)
 results["stored model"] = score_all(stored_velocities, stored_seconds)
 
 # %%
-moving, goal = unit(test[:1]), unit(test[1:2])
-between = integrate(stored.predict_on_batch([moving, goal])["velocity"])
-goal_labels = fetch_labels(scans.test.labels(1)[..., None], nothing, test_affines[1:2])
+last = min(1, len(test) - 1)
+pair = [unit(test[:1]), unit(test[last : last + 1])]
+velocity = ops.convert_to_tensor(stored.predict_on_batch(pair)["velocity"])
+goal = test_affines[last].apply(scans.test.scan(last), box)
+bent = test_affines[0] @ deformation(integrate(velocity))
 rows = []
-for name, field in (("affine", nothing), ("affine and field", np.asarray(between))):
-    labels = scans.test.labels(0)[..., None]
-    moved = np.asarray(fetch_labels(labels, field, test_affines[:1]))
-    dice = metrics.mean_dice(np.asarray(goal_labels), moved)
+for name, found in (("affine", test_affines[0]), ("affine and field", bent)):
+    dice = scorecard.overlap(goal, found.apply(scan, box))["dice"]
     rows.append((name, f"{dice:.3f}"))
-show.table(("test scan 0 to test scan 1", "Dice"), rows)
+show.table((f"test scan 0 to test scan {last}", "Dice"), rows)
 
 # %% [markdown]
-# For two scans on their own grids, `register` does all of this, refinement included:
+# For two scans on their own grids, `registration` does all of this, refinement
+# included:
 #
 # ```python
-# matrix = register.affine(moving, fixed, models.load("affine_t1"), steps=12)
-# found = register.dense(moving, fixed, models.load("dense_t1"), matrix, steps=30)
+# from registration import affine, dense
+#
+# start = affine.register(moving, fixed, models.load("affine_t1"), steps=12)
+# found = dense.register(moving, fixed, models.load("dense_t1"), start, steps=30)
+# moved = found.apply(moving, fixed.grid)
 # ```
 #
 # ## The classical method, live
@@ -734,19 +716,16 @@ from dipy.align import metrics as dipy_metrics
 logging.getLogger("dipy").setLevel(logging.WARNING)
 
 classical, classical_seconds = [], []
-for i in range(settings.dipy):
+for i in range(len(test))[: settings.dipy]:
     begin = time.perf_counter()
     search = imwarp.SymmetricDiffeomorphicRegistration(
         dipy_metrics.CCMetric(3), level_iters=[10, 10, 5]
     )
     mapping = search.optimize(fixed[0, ..., 0], unit(test[i, ..., 0]))
-    classical.append(np.asarray(mapping.get_forward_field())[None])
     classical_seconds.append(time.perf_counter() - begin)
-rows = [
-    judge(scans.test, i, field, test_affines[i]) | {"seconds": taken}
-    for i, (field, taken) in enumerate(zip(classical, classical_seconds, strict=True))
-]
-results["DIPY SyN"] = collect(rows)
+    field = deformation(np.asarray(mapping.get_forward_field())[None])
+    classical.append(judge(scans.test.scan(i), test_affines[i] @ field))
+results["DIPY SyN"] = collect(classical) | {"seconds": np.array(classical_seconds)}
 
 # %% [markdown]
 # ## The scorecard
@@ -781,11 +760,9 @@ stored_table[shown_columns].round(3).dropna(axis=1, how="all")
 
 # %%
 mean_affine, mean_dense = np.zeros((2, *SIZE), "float32")
-for i in range(len(test)):
+for i, found in enumerate(with_field(stored_velocities)):
     mean_affine += unit(test[i, ..., 0]) / len(test)
-    field = integrate(ops.convert_to_tensor(stored_velocities[i]))
-    moved = fetch(scans.test.images(i), field, test_affines[i : i + 1])
-    mean_dense += np.asarray(moved)[boxed][0, ..., 0] / len(test)
+    mean_dense += found.apply(scans.test.scan(i), box).image / len(test)
 show.planes(
     fixed=fixed,
     mean_after_affine=mean_affine,
@@ -806,13 +783,12 @@ free = refinement.velocity(
     unit(test[:1]), fixed, start, smooth=0.0, steps=30, squarings=0
 )
 rows = []
-kept = np.asarray(integrate(ops.convert_to_tensor(refined[0])))
+kept = integrate(refined[0])
 fields = {"learned": displacement, "learned + refinement": kept, "no smoothness": free}
 for name, field in fields.items():
-    field = np.asarray(field)
     moved = transforms.warp(unit(test[:1]), field)
     similarity = 1 - float(losses.lncc_loss(fixed, moved, 5)[0])
-    score = judge(scans.test, 0, field, test_affines[0])
+    score = judge(scan, test_affines[0] @ deformation(field))
     values = f"{score['dice']:.3f}", f"{score['folded_percent']:.2f}"
     rows.append((name, f"{similarity:.3f}", *values))
 show.table(("test scan 0", "local NCC", "Dice", "folded %"), rows)
@@ -830,14 +806,15 @@ show.table(("test scan 0", "local NCC", "Dice", "folded %"), rows)
 scores = {name: score["dice"].mean() for name, score in results.items()}
 print({name: f"{value:.3f}" for name, value in scores.items()})
 least = {"ixi": 0.58}.get(scans.source, scores["affine"])
-assert scores["learned"] >= least
-assert gained["two looks, force"] > gained["two looks, local NCC"]
-assert results["learned"]["folded_percent"].mean() <= 0.1
-assert same["learned + refinement"] > same["learned"]
+if scans.source != "folder":  # of your scans we cannot know
+    assert scores["learned"] >= least
+    assert gained["two looks, force"] > gained["two looks, local NCC"]
+    assert results["learned"]["folded_percent"].mean() <= 0.1
+    assert same["learned + refinement"] > same["learned"]
+    assert float(rows[2][3]) > 1 and float(rows[1][3]) < 0.1
+    assert float(rows[2][2]) < float(rows[1][2])
 assert errors[-1] <= min(0.1, errors[0])
 assert sharpness[2] < sharpness[1]
-assert float(rows[2][3]) > 1 and float(rows[1][3]) < 0.1
-assert float(rows[2][2]) < float(rows[1][2])
 
 # %% [markdown]
 # ## Exercises
@@ -849,7 +826,7 @@ assert float(rows[2][2]) < float(rows[1][2])
 # ```python
 # for smooth in (0.01, 0.1, 1.0):
 #     found = refine(unit(test[:1]), fixed, velocities[0], smooth=smooth)
-#     print(smooth, judge(scans.test, 0, np.asarray(integrate(found)), test_affines[0]))
+#     print(smooth, judge(scan, test_affines[0] @ deformation(integrate(found))))
 # ```
 # The Dice has a broad top: over a factor of ten it hardly changes. The folds do.
 # </details>
@@ -863,7 +840,7 @@ assert float(rows[2][2]) < float(rows[1][2])
 # zero = np.zeros_like(velocities[0])
 # for steps in (10, 20, 40, 80):
 #     found = refine(unit(test[:1]), fixed, zero, steps=steps)
-#     print(steps, judge(scans.test, 0, np.asarray(integrate(found)), test_affines[0]))
+#     print(steps, judge(scan, test_affines[0] @ deformation(integrate(found))))
 # ```
 # The network is worth the first steps, the ones that carry furthest. Given enough
 # steps the descent gets there alone; what the training buys is time.
@@ -877,9 +854,9 @@ assert float(rows[2][2]) < float(rows[1][2])
 # ```python
 # length = np.linalg.norm(displacement[0], axis=-1) * scans.voxel_mm
 # fluid = [k for k, v in names.items() if "LateralVentricle" in v]
-# region = np.isin(fixed_labels[box], fluid)
+# region = np.isin(fixed_scan.labels, fluid)
 # edge = ndimage.binary_dilation(region) & ~region
-# print(length[edge].mean(), length[fixed_mask[box]].mean())
+# print(length[edge].mean(), length[fixed_scan.mask].mean())
 # ```
 # </details>
 #

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers import affines, refinement
+from helpers import refinement
 from helpers.backend import ops
 from registration import prepare, transform
 
@@ -45,5 +45,4 @@ def register(moving, fixed, model, steps=0, learning_rate=0.01, use_mask=False):
             weights=weights,
         )
     found = ops.convert_to_numpy(found)[0]
-    world = affines.to_world(found, (pair.grid.shape, pair.grid.affine))
-    return pair.start @ transform.Transform([world])
+    return pair.start @ transform.Transform.from_centred(found, pair.grid)

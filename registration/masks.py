@@ -2,17 +2,52 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
+import threading
 
 import nibabel
 import numpy as np
 
 from registration import affine as affine_stage
 from registration import models
+from registration.scans import cohort
 from registration.scans import scan as scans
 
 METHODS = ("atlas", "bet", "median_otsu")
 HEAD_MM = 170
+# A cohort reads several scans at a time, and a Keras network takes one caller.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def find(scan):
+    """Find the brain in a scan by the mask of a head that comes with one.
+
+    What `cohort.load(brain=masks.find)` calls for a scan that has neither mask nor
+    labels.
+
+    Args:
+        scan: `scan.Scan` of a head with its skull.
+
+    Returns:
+        Bool array of the image's shape.
+
+    Raises:
+        ValueError: If the scan has no two intensities to tell apart.
+    """
+    with _ONE_AT_A_TIME:
+        return brain_mask(scan.image, scan.affine, atlas=_head_with_mask())
+
+
+@functools.cache
+def _head_with_mask():
+    """Read the fixed head of IXI; where it cannot be had, simulate one."""
+    few = {"limit": {"train": 1, "test": 1}, "progress": False}
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return cohort.load("ixi", **few).fixed.native(0)
+        except ConnectionError:
+            return cohort.load("simulated", **few).fixed.native(0)
 
 
 def brain_mask(image, affine, method="atlas", atlas=None):

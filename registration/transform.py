@@ -48,6 +48,20 @@ class Field:
                     f"Received: {array.shape}"
                 )
 
+    @classmethod
+    def from_voxels(cls, grid, displacement):
+        """Take over what a network or `helpers.transforms` gives; undoes `voxels`.
+
+        Args:
+            grid: `grid.Grid`.
+            displacement: Float array or tensor `(*shape, 3)` in voxels of the grid.
+
+        Returns:
+            `Field`.
+        """
+        vectors = np.asarray(displacement) @ grid.affine[:3, :3].T
+        return cls(grid, vectors.astype("float32"))
+
     def points(self, points):
         """Displace points `(..., 3)` in RAS mm."""
         voxels = _voxels(self.grid.affine, points)
@@ -103,6 +117,23 @@ class Transform:
                     part = part @ joined.pop()
             joined.append(part)
         object.__setattr__(self, "parts", tuple(joined))
+
+    @classmethod
+    def from_centred(cls, affine, grid):
+        """Take over the affine that a network finds between two images of one grid.
+
+        Args:
+            affine: Array or tensor `(3, 4)` in centred coordinates, see
+                `helpers.affines`.
+            grid: `grid.Grid` of both images.
+
+        Returns:
+            `Transform`.
+        """
+        # Keras starts with this import, and applying a transform has no need of it.
+        from helpers import affines
+
+        return cls([affines.to_world(affine, (grid.shape, grid.affine))])
 
     def __matmul__(self, inner):
         """Return the transform that applies `inner` first, then this one."""

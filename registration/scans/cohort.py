@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import functools
 
 import numpy as np
 
@@ -30,6 +29,7 @@ def load(
     seed=0,
     strict=False,
     align="affines",
+    brain=None,
 ):
     """Load head scans on one common grid, and say in one line which and why.
 
@@ -62,6 +62,8 @@ def load(
             lists it in `problems`.
         align: `"affines"` trusts world coordinates; `"centres"` moves the centre of
             every scan to that of the grid.
+        brain: Function of a `scan.Scan` that gives its mask, called for a scan that
+            has neither mask nor labels, such as `registration.masks.find`.
 
     Returns:
         A `Cohort` with `fixed`, `train` and `test`.
@@ -75,9 +77,7 @@ def load(
         raise ValueError(f"align must be 'affines' or 'centres'. Received: {align!r}")
     request = records.Request(limit, folder, fixed, seed)
     name, found = sources.find(source, request, progress)
-    read = functools.partial(
-        sources.SOURCES[name].read, skull=skull, voxel_mm=float(voxel_mm)
-    )
+    read = _reader(sources.SOURCES[name], skull, float(voxel_mm), brain)
     problems, chosen = [], list(found.records)
     may_replace = name == "folder" and fixed is None and not strict
     first = _read_fixed(chosen, read, may_replace, problems)
@@ -97,6 +97,25 @@ def load(
     if len(problems) > MOST_PRINTED:
         print(f"  and {len(problems) - MOST_PRINTED} more, see `problems`")
     return made
+
+
+def _reader(source, skull, voxel_mm, brain):
+    """Return the function that reads a record, and finds its brain where need be."""
+
+    def read(record):
+        made = record.image is None
+        if (
+            brain is None
+            or made
+            or record.labels is not None
+            or record.mask is not None
+        ):
+            return source.read(record, skull, voxel_mm)
+        scan = source.read(record, True, voxel_mm)
+        scan = dataclasses.replace(scan, mask=brain(scan))
+        return scan if skull else scan.stripped()
+
+    return read
 
 
 def _read_fixed(chosen, read, may_replace, problems):
@@ -187,7 +206,7 @@ def _resampled(record, scan, grid, align):
     labels = mask = None
     if scan.labels is not None:
         labels = grids.resample_labels(scan.labels, affine, grid)
-    if record.mask is not None:
+    if record.mask is not None or (scan.mask is not None and scan.labels is None):
         mask = grids.resample_labels(scan.mask.astype("uint8"), affine, grid) > 0
     return image, labels, labels > 0 if mask is None and labels is not None else mask
 
