@@ -17,21 +17,21 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from helpers import backend  # noqa: E402, I001  (starts Keras quietly)
+import numpy as np
+
 from helpers import (
     augmentation,
+    backend,
     losses,
     metrics,
     networks,
     refinement,
     training,
     transforms,
-)  # noqa: E402
-from registration.scans import cohort  # noqa: E402
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-from keras import ops  # noqa: E402
+)
+from helpers.backend import keras, ops
+from registration import models
+from registration.scans import cohort
 
 NAME = "affine_t1"
 SEED = 2026
@@ -42,6 +42,17 @@ OPTIONS = {
     "filters": [16, 32, 48, 64],
     "hidden": 96,
     "scale": 0.1,
+}
+CONTRACT = {
+    "voxel_mm": 4.0,
+    "expects": "either",
+    "training": {
+        "cohort": "ixi",
+        "split": "train",
+        "scans": 125 - KEPT_ASIDE,
+        "seed": SEED,
+        "script": "models/train_affine.py",
+    },
 }
 
 
@@ -97,6 +108,7 @@ def main():
     parser.add_argument("--steps", type=int, default=2640)
     parser.add_argument("--tune", type=int, default=3600)
     parser.add_argument("--checkpoint", type=pathlib.Path, default=None)
+    parser.add_argument("--out", type=pathlib.Path, default=models.FOLDER)
     options = parser.parse_args()
     keras.utils.set_random_seed(SEED)
     scans = cohort.load(voxel_mm=4.0, skull=True, progress=False)
@@ -106,7 +118,9 @@ def main():
     masks = [scans.train.masks(used), scans.fixed.masks(0)]
     masks = np.concatenate(masks)[..., None]
     built = {"shape": list(scans.shape), **OPTIONS}
-    network = networks.affine_cascade(**built) if options.steps else models.load(NAME)
+    network = networks.affine_cascade(**built)
+    if not options.steps:
+        network = models.load(NAME).network
     print(f"device: {backend.device_name()}; source: {scans.source}; seed {SEED}")
     tuning = {"pairs": make_pairs(heads, masks, [SEED, 1], 1 / 3), "loss": local_loss}
     for name, steps, setup in (
@@ -116,8 +130,8 @@ def main():
         if steps:
             folder = options.checkpoint and options.checkpoint / name
             train(network, name, {"loss": loss, "steps": steps} | setup, folder)
-    models.store(network, NAME, "affine_cascade", built)
-    measure(scans)
+    models.store(network, NAME, "affine_cascade", built, CONTRACT, options.out)
+    measure(scans, models.load(NAME, options.out).network)
 
 
 def local_loss(batch, outputs):
@@ -143,9 +157,8 @@ def train(network, name, setup, checkpoint):
         print(f"mean loss {part.mean():.4f}")
 
 
-def measure(scans):
+def measure(scans, network):
     """Print the Dice of the scans kept aside after every pass."""
-    network = models.load(NAME)
     kept = slice(-KEPT_ASIDE, None)
     heads = scans.train.images(kept)
     masks, labels = scans.train.masks(kept)[..., None], scans.train.labels(kept)

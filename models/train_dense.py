@@ -16,16 +16,16 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from helpers import backend  # noqa: E402, I001  (starts Keras quietly)
-from helpers import losses, metrics, networks, training  # noqa: E402
-from registration import register  # noqa: E402
-from registration.scans import cohort  # noqa: E402
-from registration import prepare  # noqa: E402
+import dataclasses
 
-import keras  # noqa: E402
-import nibabel  # noqa: E402
-import numpy as np  # noqa: E402
-from scipy import ndimage  # noqa: E402
+import numpy as np
+from scipy import ndimage
+
+from helpers import backend, losses, metrics, networks, training
+from helpers.backend import keras
+from registration import affine, dense, models, prepare, transform
+from registration.scans import cohort, intensity
+from registration.scans import grid as grids
 
 NAME = "dense_t1"
 SEED = 2026
@@ -38,6 +38,17 @@ OPTIONS = {
     "decoder": [[32], [32], [32], [32, 16], [16, 16]],
     "squarings": 5,
 }
+CONTRACT = {
+    "voxel_mm": 2.0,
+    "expects": "brain",
+    "training": {
+        "cohort": "ixi",
+        "split": "train",
+        "scans": 125 - KEPT_ASIDE,
+        "seed": SEED,
+        "script": "models/train_dense.py",
+    },
+}
 
 
 class Boxes:
@@ -45,32 +56,31 @@ class Boxes:
 
     def __init__(self, scans, shape):
         """Cut the boxes out, and find the affine of each scan to the fixed one."""
-        network, place = models.load("affine_t1"), scans.affine
-        goal = scans.fixed.images(0)[0, ..., 0] * scans.fixed.masks(0)[0]
+        model, fixed = models.load("affine_t1"), scans.fixed.scan(0)
         self.brains, self.rims, self.grids, self.affines = [], [], [], []
-        splits = [(scans.train, i) for i in range(len(scans.train))]
-        for split, index in (*splits, (scans.fixed, 0)):
-            mask = split.masks(index)[0]
-            head = prepare.scaled(split.images(index)[0, ..., 0])
-            brain = head * mask
-            near = head * ndimage.binary_dilation(mask, iterations=2)
-            grid = prepare.box(prepare.barycentre(brain, place), shape, 2.0)
-            self.brains.append(_kept(brain, place, grid))
-            self.rims.append(_kept(near, place, grid))
+        for scan in (*(scans.train.scan(i) for i in range(len(scans.train))), fixed):
+            scan = dataclasses.replace(scan, image=intensity.scaled(scan.image))
+            brain = scan.stripped()
+            near = scan.image * ndimage.binary_dilation(scan.mask, iterations=2)
+            middle = intensity.barycentre(brain.image, scan.affine)
+            grid = grids.box(middle, shape, CONTRACT["voxel_mm"])
+            self.brains.append(_kept(brain.image, scan.affine, grid))
+            self.rims.append(_kept(near, scan.affine, grid))
             self.grids.append(grid)
-            self.affines.append(
-                np.eye(4)
-                if split is scans.fixed
-                else register.affine((brain, place), (goal, place), network, 20)
-            )
+            self.affines.append(affine.register(brain, fixed.stripped(), model, 20))
+        self.affines[-1] = transform.Transform()
+
+    def start(self, moving, fixed):
+        """Return the affine between two scans, through the cohort's fixed one."""
+        return self.affines[moving] @ self.affines[fixed].inverse()
 
     def pair(self, moving, fixed, with_rim=False):
         """Return a moving scan, aligned by its affine, and a fixed one."""
-        affine = self.affines[moving] @ np.linalg.inv(self.affines[fixed])
         image = (self.rims if with_rim else self.brains)[moving]
         image = image.astype("float32") / 255
         place, grid = self.grids[moving].affine, self.grids[fixed]
-        aligned = prepare.resample(image, place, affine, grid)
+        matrix = self.start(moving, fixed).affine
+        aligned = prepare.resample(image, place, matrix, grid)
         target = self.brains[fixed][None, ..., None].astype("float32") / 255
         return np.asarray(aligned), target
 
@@ -108,6 +118,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--checkpoint", type=pathlib.Path, default=None)
+    parser.add_argument("--out", type=pathlib.Path, default=models.FOLDER)
     options = parser.parse_args()
     keras.utils.set_random_seed(SEED)
     scans = cohort.load(voxel_mm=2.0, skull=True, progress=False)
@@ -126,44 +137,32 @@ def main():
         on_epoch=lambda epoch, _: print(f"part {epoch} of 20", flush=True),
     )["loss"]
     minutes = (time.monotonic() - started) / 60
-    models.store(network, NAME, "dense_cascade", OPTIONS)
+    models.store(network, NAME, "dense_cascade", OPTIONS, CONTRACT, options.out)
     print(f"seed {SEED}, {options.steps} steps of one pair, {minutes:.1f} minutes")
     print(f"device: {backend.device_name()}; source: {scans.source}")
     for part in np.array_split(history, 20):
         print(f"mean loss {part.mean():.4f}")
-    measure(scans, boxes, models.load(NAME))
+    measure(scans, boxes, models.load(NAME, options.out).network)
 
 
 def measure(scans, boxes, network):
     """Print the Dice and the folds of the scans kept aside, to the fixed and around."""
     kept = range(len(scans.train) - KEPT_ASIDE, len(scans.train))
     last = len(scans.train)
-    world = nibabel.affines.apply_affine(
-        scans.affine, np.moveaxis(np.indices(scans.shape), 0, -1)
-    )
-    around = [(i, j) for i, j in zip(kept, np.roll(kept, -1), strict=True)]
+    around = [(i, int(j)) for i, j in zip(kept, np.roll(kept, -1), strict=True)]
     for title, chosen in (("to fixed", [(i, last) for i in kept]), ("any", around)):
         scores = []
         for moving, fixed in chosen:
-            pair = boxes.pair(moving, fixed)
-            velocity = network.predict_on_batch(list(pair))["velocity"]
-            affine = boxes.affines[moving] @ np.linalg.inv(boxes.affines[fixed])
-            found = register.Deformation(boxes.grids[fixed], affine, velocity)
-            split = scans.fixed if fixed == last else scans.train
-            labels = split.labels(0 if fixed == last else int(fixed))[0]
-            moved = fetch_labels(
-                scans.train.labels(moving)[0], scans.affine, found.points(world)
-            )
-            folds = metrics.folding(found.displacement())["folded_percent"][0]
-            scores.append((metrics.mean_dice(labels, moved), folds))
+            velocity = network.predict_on_batch(list(boxes.pair(moving, fixed)))
+            grid, squarings = boxes.grids[fixed], OPTIONS["squarings"]
+            field = dense.field(velocity["velocity"], grid, squarings)
+            found = boxes.start(moving, fixed) @ transform.Transform([field])
+            goal = scans.fixed.scan(0) if fixed == last else scans.train.scan(fixed)
+            moved = found.apply(scans.train.scan(moving), scans.grid)
+            folds = metrics.folding(field.voxels()[None])["folded_percent"][0]
+            scores.append((metrics.mean_dice(goal.labels, moved.labels), folds))
         dice, folds = np.mean(scores, axis=0)
         print(f"{title}: Dice {dice:.3f}, folded voxels {folds:.4f} %")
-
-
-def fetch_labels(labels, affine, points):
-    """Read a label map at RAS points by nearest neighbour."""
-    voxels = nibabel.affines.apply_affine(np.linalg.inv(affine), points)
-    return ndimage.map_coordinates(labels, np.moveaxis(voxels, -1, 0), order=0)
 
 
 if __name__ == "__main__":

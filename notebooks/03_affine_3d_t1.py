@@ -11,10 +11,6 @@
 # %% [markdown]
 # # From digits to heads: twelve numbers for a brain
 #
-# [![Open in Colab](../images/open_in_colab.svg)][colab]
-#
-# [colab]: https://colab.research.google.com/github/your_name/registration/blob/main/notebooks/03_affine_3d_t1.ipynb
-#
 # ![The mean of 25 heads: a blur before, a brain after twelve numbers each][opening]
 #
 # [opening]: ../images/affine_heads.jpeg
@@ -50,14 +46,22 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-url = os.environ.get("REGISTRATION_URL", "")
-url = url or "https://github.com/your_name/registration"
+url = os.environ.get("REGISTRATION_URL") or "https://github.com/your_name/registration"
+marks = ("helpers/backend.py", "registration/settings.py")
 places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "registration"]
-root = next((p for p in places if (p / "helpers/backend.py").exists()), places[-1])
+root = next((p for p in places if all((p / mark).exists() for mark in marks)), None)
 if find_spec("google") and find_spec("google.colab"):
-    if not (root / "helpers").exists():
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", url, root], check=True)
-    subprocess.run([sys.executable, root / "tools/install_missing.py"], check=True)
+    if root is None:
+        root = places[-1]
+        if root.exists():
+            sys.exit(f"{root} is incomplete. Type !rm -r {root} and run this again.")
+        if subprocess.run(["git", "clone", "-q", "--depth=1", url, root]).returncode:
+            note = "If you are online, type its right address and run this again:"
+            sys.exit(f"{url} cannot be fetched. {note} %env REGISTRATION_URL=...")
+    if subprocess.run([sys.executable, root / "tools/install_missing.py"]).returncode:
+        sys.exit("Packages could not be installed. Go online and run this again.")
+if root is None:
+    sys.exit(f"Open this notebook inside its repository, {url}: `make lab` does so.")
 sys.path.insert(0, str(root))
 
 # %% [markdown]
@@ -212,7 +216,6 @@ by_hand = where_to_fetch(isotropic, shape)
 by_helper = np.asarray(transforms.affine_displacement(isotropic[None], shape))[0]
 print("like the helper:", np.allclose(by_hand, by_helper, atol=1e-4))
 
-
 # %%
 move = layers.SpatialTransformer()
 for name, matrix in (("isotropic", isotropic), ("per axis", per_axis)):
@@ -241,6 +244,7 @@ fine = where_to_fetch(some, (96, 128, 128)) * 2
 coarse = where_to_fetch(some, (48, 64, 64)) * 4
 apart = shrink(fine[None])[0] - coarse
 print("no further than a thousandth of a mm:", bool(np.abs(apart).max() < 1e-3))
+
 
 # %% [markdown]
 # ## How to tell whether it worked

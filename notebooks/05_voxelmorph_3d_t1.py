@@ -11,10 +11,6 @@
 # %% [markdown]
 # # A displacement for every voxel: VoxelMorph on heads
 #
-# [![Open in Colab](../images/open_in_colab.svg)][colab]
-#
-# [colab]: https://colab.research.google.com/github/your_name/registration/blob/main/notebooks/05_voxelmorph_3d_t1.ipynb
-#
 # ![Mean of 25 heads after twelve numbers and after a field; the fixed head][opening]
 #
 # [opening]: ../images/dense_heads.png
@@ -58,14 +54,22 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-url = os.environ.get("REGISTRATION_URL", "")
-url = url or "https://github.com/your_name/registration"
+url = os.environ.get("REGISTRATION_URL") or "https://github.com/your_name/registration"
+marks = ("helpers/backend.py", "registration/settings.py")
 places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "registration"]
-root = next((p for p in places if (p / "helpers/backend.py").exists()), places[-1])
+root = next((p for p in places if all((p / mark).exists() for mark in marks)), None)
 if find_spec("google") and find_spec("google.colab"):
-    if not (root / "helpers").exists():
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", url, root], check=True)
-    subprocess.run([sys.executable, root / "tools/install_missing.py"], check=True)
+    if root is None:
+        root = places[-1]
+        if root.exists():
+            sys.exit(f"{root} is incomplete. Type !rm -r {root} and run this again.")
+        if subprocess.run(["git", "clone", "-q", "--depth=1", url, root]).returncode:
+            note = "If you are online, type its right address and run this again:"
+            sys.exit(f"{url} cannot be fetched. {note} %env REGISTRATION_URL=...")
+    if subprocess.run([sys.executable, root / "tools/install_missing.py"]).returncode:
+        sys.exit("Packages could not be installed. Go online and run this again.")
+if root is None:
+    sys.exit(f"Open this notebook inside its repository, {url}: `make lab` does so.")
 sys.path.insert(0, str(root))
 
 # %%
@@ -104,13 +108,11 @@ from scipy import ndimage
 
 scans = cohort.load(voxel_mm=2.0, skull=False, brain=masks.find)
 
-
 # %% [markdown]
 # ## Start from twelve numbers
 # VoxelMorph expects scans that are aligned affinely: a field that has to carry a whole
 # head over two centimetres has nothing left for the folds. The stored network of
 # notebook 03 gives the twelve numbers, at 4 mm, in one pass.
-
 
 # %%
 shrink = functools.partial(grids.block_mean, factors=(1, 2, 2, 2))
@@ -172,6 +174,7 @@ show.planes(
     height=2.3,
     alt="The fixed brain, a test brain after its affine, and the mean of all of them",
 )
+
 
 # %% [markdown]
 # Outlines agree, the inside does not: look at the ventricles, and at the cortex of the

@@ -5,8 +5,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from helpers import affines, transforms
-from registration import show
+from registration import show, transform
 from registration.scans import cohort
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
@@ -15,21 +14,20 @@ IMAGES = Path(__file__).resolve().parents[2] / "images"
 def main():
     """Average the heads as they lie, and with their brains centred and scaled."""
     scans = cohort.load("ixi")
-    fixed, fixed_mask = scans.fixed.images(0), scans.fixed.masks(0)[0]
-    target = place_and_size(fixed_mask, scans.affine)
-    unaligned, aligned = np.zeros(fixed.shape), np.zeros(fixed.shape)
-    for place in range(len(scans.train)):
-        image = scans.train.images(place)
-        centre, size = place_and_size(scans.train.masks(place)[0], scans.affine)
+    fixed = scans.fixed.scan(0)
+    target = place_and_size(fixed.mask, scans.affine)
+    unaligned, aligned = np.zeros((2, *scans.shape))
+    for index in range(len(scans.train)):
+        scan = scans.train.scan(index)
+        centre, size = place_and_size(scan.mask, scans.affine)
         world = np.diag([*(size / target[1]), 1.0])
         world[:3, 3] = centre - world[:3, :3] @ target[0]
-        affine = affines.from_world(world, (scans.shape, scans.affine))
-        affine = affine[None].astype("float32")
-        displacement = transforms.affine_displacement(affine, scans.shape)
-        unaligned += image / len(scans.train)
-        aligned += np.asarray(transforms.warp(image, displacement)) / len(scans.train)
+        moved = transform.Transform([world]).apply(scan, scans.grid)
+        unaligned += scan.image / len(scans.train)
+        aligned += moved.image / len(scans.train)
     alt = "The fixed head, the average of unaligned heads, and of roughly aligned ones"
-    draw({"fixed": fixed, "unaligned": unaligned, "aligned": aligned}, fixed_mask, alt)
+    volumes = {"fixed": fixed.image, "unaligned": unaligned, "aligned": aligned}
+    draw(volumes, fixed.mask, alt)
 
 
 def place_and_size(mask, affine):
@@ -49,12 +47,11 @@ def draw(volumes, mask, alt):
         "aligned": "the same, centred and scaled",
     }
     for ax, (name, volume) in zip(axes, volumes.items(), strict=True):
-        volume = volume[0, ..., 0]
         both = np.concatenate([volume[x].T, volume[:, :, z].T], axis=1)
         ax.imshow(both, origin="lower", cmap="gray", vmax=np.quantile(volume, 0.995))
         ax.set_axis_off()
         ax.set_title(titles[name], fontsize=10)
-    (IMAGES / "t1_scans.jpeg").write_bytes(picture.encode()[1])
+    picture.savefig(IMAGES / "t1_scans.jpeg", dpi=100)
 
 
 if __name__ == "__main__":
