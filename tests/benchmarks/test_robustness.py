@@ -2,7 +2,9 @@ import numpy as np
 import pandas
 import pytest
 
-from benchmarks import affine, pairs, robustness, scans, score
+from benchmarks.accuracy import affine, pairs, robustness, score
+from registration import transform
+from registration.scans import scan as scans
 
 HOME = np.diag([4.0, 5.0, 6.0, 1.0])
 
@@ -13,9 +15,9 @@ def cohort(monkeypatch):
     labels[5:17, 5:15, 5:13] = 1
 
     def scan(name, keep_skull=False):
-        return scans.Scan(name, labels.astype("float32"), HOME, labels)
+        return scans.Scan(labels.astype("float32"), HOME, labels, name=name)
 
-    monkeypatch.setattr(scans, "cohort_scan", scan)
+    monkeypatch.setattr(pairs, "scan", scan)
     monkeypatch.setattr(
         pairs, "fixed_pairs", lambda: [pairs.Pair(name, "fixed") for name in "abc"]
     )
@@ -27,11 +29,11 @@ def follow(moving, fixed):
     """Find the motion in the header, off by half a millimetre once it moved."""
     motion = moving.affine @ np.linalg.inv(HOME)
     motion[:3, 3] += 0.5 * (not np.allclose(motion, np.eye(4)))
-    return score.linear(motion, fixed)
+    return score.Registration(transform.Transform([motion]))
 
 
 def stay(moving, fixed):
-    return score.linear(np.eye(4), fixed)
+    return score.Registration(transform.Transform())
 
 
 def test_success_is_a_transform_that_follows_the_motion_to_two_millimetres(

@@ -3,13 +3,15 @@ import numpy as np
 import pandas
 import pytest
 
-from benchmarks import pairs, runner, scans, score, table
+from benchmarks import table
+from benchmarks.accuracy import pairs, runner, score
+from registration import transform
 
 METRICS = ("dice", "brain_dice", "ncc", "seconds")
 
 
 def stay(moving, fixed):
-    return score.linear(np.eye(4), fixed, seconds=2.0, cpu_seconds=1.0)
+    return score.Registration(transform.Transform(), seconds=2.0, cpu_seconds=1.0)
 
 
 def fail(moving, fixed):
@@ -99,21 +101,19 @@ def test_a_table_with_other_columns_is_never_added_to(tmp_path):
 
 
 def test_a_scan_is_read_in_ras_order_and_stripped_by_its_labels(folder):
-    path = folder / "scans" / "b.nii.gz"
-    labels = scans.find_labels(path, folder / "labels")
-    head, brain = (
-        scans.read(path, labels, keep_skull=skull) for skull in (True, False)
-    )
+    seen = {}
+
+    def keep(moving, fixed):
+        seen[moving.name] = moving
+        return stay(moving, fixed)
+
+    run(folder, {"keep": keep})
+    brain = seen["b"]
     assert nibabel.aff2axcodes(brain.affine) == ("R", "A", "S")
-    stored = nibabel.load(path).get_fdata(dtype="float32")
+    stored = nibabel.load(folder / "scans" / "b.nii.gz").get_fdata(dtype="float32")
     # Stored to the back, up, right; wanted to the right, front, up.
-    np.testing.assert_array_equal(head.image, stored.transpose(2, 0, 1)[:, ::-1])
-    np.testing.assert_array_equal(brain.image, head.image * (head.labels > 0))
-
-
-def test_stripping_without_labels_is_an_error(folder):
-    with pytest.raises(ValueError, match="remove the skull"):
-        scans.read(folder / "scans" / "c.nii.gz")
+    turned = stored.transpose(2, 0, 1)[:, ::-1]
+    np.testing.assert_array_equal(brain.image, turned * (brain.labels > 0))
 
 
 def test_the_three_kinds_of_pairs_are_known_by_name_and_no_other():

@@ -2,11 +2,17 @@ import types
 
 import numpy as np
 import pandas
-import pytest
 from scipy import stats
 
-from benchmarks import skull, skull_differences, skull_networks, skull_scans, skull_why
+from benchmarks.skull import (
+    skull,
+    skull_differences,
+    skull_networks,
+    skull_scans,
+    skull_why,
+)
 from helpers import losses
+from registration.scans import grid as grids
 
 SHAPE = (16, 20, 24)
 
@@ -139,34 +145,26 @@ def test_a_region_that_is_equal_up_to_brightness_gives_the_ncc_no_gradient():
     assert np.abs(same).max() < 1e-3 * np.abs(other).max()
 
 
-def test_a_displacement_of_one_voxel_is_four_millimetres_of_landmarks():
+def test_a_displacement_of_one_voxel_is_four_millimetres_in_the_world():
     points = np.random.default_rng(0).uniform(-8, 8, (5, 3))
     world = np.diag([2.0, 2.0, 2.0, 1.0])
     world[:3, 3] = -np.array([31.0, 39.0, 47.0])
-
-    def truth(offset):
-        return lambda index: types.SimpleNamespace(landmarks=points + offset)
-
-    scans = types.SimpleNamespace(
-        source="simulated",
-        shape=(32, 40, 48),
-        affine=world,
-        fixed=types.SimpleNamespace(truth=truth(0)),
-        test=types.SimpleNamespace(truth=truth([4.0, 0, 0])),
-    )
-    some = types.SimpleNamespace(scans=scans)
+    scans = types.SimpleNamespace(grid=grids.Grid((32, 40, 48), world))
+    some = types.SimpleNamespace(scans=scans, shape=SHAPE)
     nowhere = np.zeros((*SHAPE, 3), "float32")
     shift = nowhere + np.array([1, 0, 0], "float32")
-    turned = np.eye(3, 4, dtype="float32")
-    turned[0, 3] = 4 / 48
+    moved = np.eye(3, 4, dtype="float32")
+    moved[0, 3] = 4 / 48
     for affine, field, expected in (
-        (np.eye(3, 4), nowhere, 4.0),
-        (np.eye(3, 4), shift, 0.0),
-        (turned, nowhere, 0.0),
+        (np.eye(3, 4), nowhere, 0.0),
+        (np.eye(3, 4), shift, 4.0),
+        (moved, nowhere, 4.0),
+        (moved, shift, 8.0),
     ):
-        found = skull_scans._landmark_error(some, 0, affine, field)
-        # float32 positions of up to 24 voxels of 4 mm.
-        assert found == pytest.approx(expected, abs=1e-4)
+        found = skull_scans.transform_of(some, affine, field)
+        apart = found.points(points) - points - [expected, 0, 0]
+        # 4 / 48 in float32, of 48 mm.
+        np.testing.assert_allclose(apart, 0, atol=1e-5)
 
 
 def test_the_displacement_inside_and_outside_is_told_apart():

@@ -1,3 +1,6 @@
+import re
+import subprocess
+import sys
 import xml.etree.ElementTree
 
 import pytest
@@ -54,3 +57,62 @@ def test_every_room_is_a_folder_or_a_file():
     for name in house.ROOMS:
         path = notebooks.ROOT.joinpath(*name.split("."))
         assert path.is_dir() or path.with_suffix(".py").exists(), name
+
+
+MAY = {
+    "helpers": set(),
+    "registration.settings": set(),
+    "registration.scans": {"registration.settings"},
+    "registration.show": {"registration.settings"},
+    "registration": {
+        "helpers",
+        "registration.scans",
+        "registration.show",
+        "registration.settings",
+    },
+}
+
+
+def test_the_imports_run_one_way():
+    found = house.arrows(notebooks.ROOT)
+    for here, allowed in MAY.items():
+        assert {there for one, there in found if one == here} <= allowed, here
+    for path in (notebooks.ROOT / "registration").glob("s*/**/*.py"):
+        names = {name.split(".")[0] for name in house.modules(path)}
+        assert not names & {"keras", "tensorflow", "jax", "torch", "helpers"}, path
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("helpers", {"keras", "numpy"}),
+        ("helpers.metrics", {"keras", "scipy", "registration"}),
+        ("registration.scans.cohort", {"keras", "helpers", "registration.show"}),
+        ("registration.show", {"keras", "helpers", "registration.scans"}),
+        ("registration.transform", {"keras", "helpers", "registration.show"}),
+        ("registration.itk", {"keras", "helpers", "registration.show"}),
+    ],
+)
+def test_a_fresh_process_starts_no_more_than_it_needs(module, without):
+    code = (
+        f"import sys, {module}; found = {without} & set(sys.modules); "
+        "assert not found, found"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=notebooks.ROOT)
+
+
+def test_our_variables_are_read_in_one_place():
+    reads = re.compile(r"(environ|getenv).*REGISTRATION_|REGISTRATION_\w+.*environ")
+    folders = ("helpers", "registration", "benchmarks", "models")
+    found = {
+        str(path.relative_to(notebooks.ROOT))
+        for folder in folders
+        for path in (notebooks.ROOT / folder).rglob("*.py")
+        if reads.search(path.read_text()) or "os.environ[" in path.read_text()
+    }
+    assert found == set()
+
+
+def test_helpers_stays_a_small_vocabulary():
+    files = (notebooks.ROOT / "helpers").rglob("*.py")
+    assert sum(len(path.read_text().splitlines()) for path in files) < 3000

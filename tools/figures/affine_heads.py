@@ -28,7 +28,7 @@ def main():
         height=2.6,
         alt="The mean of 25 heads before and after registration, and the fixed head",
     )
-    picture.savefig(IMAGES / "affine_heads.jpeg", dpi=100)
+    picture.save(IMAGES / "affine_heads.jpeg")
 
 
 if __name__ == "__main__":

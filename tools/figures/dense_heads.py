@@ -30,7 +30,7 @@ def main():
         height=2.6,
         alt="Mean of 25 heads after an affine and after a field, and the fixed head",
     )
-    picture.savefig(IMAGES / "dense_heads.png", dpi=100)
+    picture.save(IMAGES / "dense_heads.png")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def draw(volumes, mask, alt):
         ax.imshow(both, origin="lower", cmap="gray", vmax=np.quantile(volume, 0.995))
         ax.set_axis_off()
         ax.set_title(titles[name], fontsize=10)
-    picture.savefig(IMAGES / "t1_scans.jpeg", dpi=100)
+    picture.save(IMAGES / "t1_scans.jpeg")
 
 
 if __name__ == "__main__":
