@@ -386,7 +386,7 @@ def passes_by_hand(cascade, moving, fixed):
             for image in (moving, fixed)
         ]
         for _ in range(count):
-            moved = move(small[0], passes[-1])
+            moved = np.asarray(move(small[0], passes[-1]))
             passes.append(affines.compose(passes[-1], network([moved, small[1]])))
     return np.stack(passes, axis=1)
 

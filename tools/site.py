@@ -240,8 +240,11 @@ def folded(table):
     return f":::{{dropdown}} {count} rows\n{table}\n:::"
 
 
-def blocks(cards=(), names=()):
-    """Return what fills the pages, a function a block."""
+def blocks(page, cards=(), names=()):
+    """Return what fills a page, a function a block.
+
+    A block that is none of the others is the table of the file of that name.
+    """
     source = f"Source <https://github.com/{address.known()}>\n"
     source = source if address.known() else ""
     found = {
@@ -251,7 +254,8 @@ def blocks(cards=(), names=()):
         "results": tables.result_table,
         "scorecards": tables.scorecards,
     }
-    for name, path in tables.benchmarks().items():
+    for name in set(re.findall(r"<!-- begin (\w+) -->", page)) - found.keys():
+        path = tables.RESULTS / f"{name}.csv"
         found[name] = lambda path=path: folded(tables.csv_table(path))
     return found
 
@@ -270,7 +274,8 @@ def stage():
         names.append(f"notebooks/{path.stem}")
     for page in SOURCE.glob("*.md"):
         if page.name != "README.md":
-            text = readme.filled(page.read_text("utf-8"), blocks(cards, names))
+            text = page.read_text("utf-8")
+            text = readme.filled(text, blocks(text, cards, names))
             (STAGE / page.name).write_text(text, encoding="utf-8")
     for source, page in PAGES.items():
         if page not in os.listdir(SOURCE):

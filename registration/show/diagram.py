@@ -42,9 +42,7 @@ def _picture_box(ax, x, y, name, image):
 def _arrow(ax, *points, **look):
     """Draw an arrow along straight lines through `points`."""
     look = {"color": "0.25", "mutation_scale": 12, "arrowstyle": "-|>"} | look
-    path = patches.Path(points)
-    joined = {"joinstyle": "round", "capstyle": "butt", "fill": False}
-    ax.add_patch(patches.FancyArrowPatch(path=path, **joined, **look))
+    ax.add_patch(patches.FancyArrowPatch(path=patches.Path(points), **look))
 
 
 def framework(

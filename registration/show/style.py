@@ -76,6 +76,11 @@ class Picture(matplotlib_figure.Figure):
             )
         path.write_bytes(self.encode(kinds[path.suffix])[1])
 
+    def colorbar(self, *arguments, **options):
+        """Draw a colour bar as every figure does, in the series' style."""
+        with matplotlib.rc_context(RC):
+            return super().colorbar(*arguments, **options)
+
     def savefig(self, *arguments, **options):
         """Save as every figure does; ticks made on the way keep the series' style."""
         with matplotlib.rc_context(RC):

@@ -7,7 +7,7 @@ SETUP = """\
 import sys
 sys.path.insert(0, {root!r})
 import numpy as np
-from helpers import widgets
+from registration import show
 x, y, z = np.indices((40, 48, 44)) - np.array([19.5, 23.5, 21.5])[:, None, None, None]
 head = ((x / 15) ** 2 + (y / 20) ** 2 + (z / 18) ** 2 < 1) * (0.6 + 0.4 * np.sin(y / 3))
 moved = np.roll(head, 3, axis=1)
@@ -15,6 +15,7 @@ disc = [np.hypot(*(np.indices((24, 24)) - 12.0)) < radius for radius in range(2,
 disc = np.array(disc, "float32")
 """
 CELLS = {
+    "note": "from IPython import display; display.HTML(show.TRUST_NOTE)",
     "slices": 'show.slices(head, 4.0, outline=head > 0, title="slices")',
     "before_after": 'show.before_after(moved, head, head, voxel_mm=4, title="both")',
     "epochs": "show.epochs([[d, d, 1 - d] for d in disc])",
@@ -34,19 +35,34 @@ def notebook(cells):
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-def stored_cell():
-    """Return a cell with the output that `make run` stores, not run here."""
+def stored_cells():
+    """Return cells with the outputs that `make run` stores, not run here."""
     from registration import show
 
     steps = np.arange(8)[:, None, None] * np.tri(12)[None] / 8
-    data, metadata = show.epochs(steps, title="stored")._repr_mimebundle_()
-    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
-    return nbformat.v4.new_code_cell("show.epochs(steps)", outputs=[output])
+    wide = show.panels(alt="wide", **{f"step_{i}": step for i, step in enumerate(steps)})
+    table = show.html_table(["method", "Dice"], [["before", 0.5], ["after", None]])
+    shown = [
+        ({"text/html": show.TRUST_NOTE}, {}),
+        show.epochs(steps, title="stored")._repr_mimebundle_(),
+        show.weights(steps[:2], [1, 2], title="second")._repr_mimebundle_(),
+        wide._repr_mimebundle_(),
+        ({"text/html": table.html}, {}),
+    ]
+    return [
+        nbformat.v4.new_code_cell(
+            "...",
+            outputs=[
+                nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+            ],
+        )
+        for data, metadata in shown
+    ]
 
 
 def write(folder, root):
-    """Write sliders.ipynb, to be run with `helpers` from `root`, and stored.ipynb."""
+    """Write sliders.ipynb, to be run with the code in `root`, and stored.ipynb."""
     sources = [SETUP.format(root=str(root)), *CELLS.values()]
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     nbformat.write(notebook(cells), folder / "sliders.ipynb")
-    nbformat.write(notebook([stored_cell()]), folder / "stored.ipynb")
+    nbformat.write(notebook(stored_cells()), folder / "stored.ipynb")

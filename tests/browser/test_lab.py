@@ -7,6 +7,7 @@ import pytest
 from tests.browser import actions
 
 KINDS = ("slices", "both", "What the network", "From moving", "The effect")
+NATURAL = "(image) => [image.naturalWidth, image.naturalHeight]"
 LONGEST = 50  # milliseconds from a key press to the painted frame
 
 
@@ -79,12 +80,49 @@ def test_every_slider_still_moves_after_the_kernel_was_restarted(notebook):
     notebook.check()
 
 
-def test_a_notebook_that_is_not_trusted_shows_the_frames_as_a_strip(lab, open_page):
+def test_a_notebook_that_runs_says_nothing_of_trust(notebook):
+    note = notebook.page.locator(".reg-trust")
+    assert note.count() == 1
+    assert not note.is_visible()
+
+
+@pytest.fixture
+def stored(lab, open_page):
+    """Open a notebook with stored outputs, which JupyterLab does not trust."""
     page = open_page(f"{lab}/stored.ipynb").page
     page.wait_for_selector(".reg-control img", timeout=60000)
-    control = page.locator(".reg-control")
+    return page
+
+
+def test_a_notebook_that_is_not_trusted_shows_the_frames_as_a_strip(stored):
+    control = stored.locator(".reg-control").first
     boxes = [image.bounding_box() for image in control.locator("img:visible").all()]
     assert len(boxes) == 5
     assert len({round(box["y"]) for box in boxes}) == 1
     assert control.locator("input:visible").count() == 0
-    assert "trusted" in control.inner_text()
+
+
+def test_a_notebook_that_is_not_trusted_says_so_once_above_its_sliders(stored):
+    notes = stored.get_by_text("Trust Notebook")
+    assert notes.count() == 1
+    note, control = notes.bounding_box(), stored.locator(".reg-control").first
+    assert note["y"] < control.bounding_box()["y"]
+
+
+def test_a_figure_takes_half_its_pixels_and_keeps_its_shape_when_narrow(stored):
+    image = stored.locator('img[alt="wide"]')
+    image.scroll_into_view_if_needed()
+    for width in (1440, 700):
+        stored.set_viewport_size({"width": width, "height": 1000})
+        box, size = image.bounding_box(), image.evaluate(NATURAL)
+        assert box["width"] <= size[0] / 2
+        assert box["height"] / box["width"] == pytest.approx(size[1] / size[0], 0.02)
+
+
+def test_a_table_has_its_texts_and_no_border_of_its_own(stored):
+    table = stored.locator("table.reg-table")
+    assert table.locator("td").all_inner_texts() == ["before", "0.5", "after", "–"]
+    sides = table.locator("td").evaluate_all(
+        "(cells) => cells.map((cell) => getComputedStyle(cell).textAlign)"
+    )
+    assert sides == ["left", "right"] * 2
