@@ -744,7 +744,7 @@ scorecard.table("05_voxelmorph_3d_t1", results)
 
 # %% [markdown]
 # The whole cohort, with the classical tools at their usual settings, is stored by
-# `benchmarks/dense.py`, where `learned` and `refined` are the stored model:
+# `benchmarks/accuracy/dense.py`, where `learned` and `refined` are the stored model:
 
 # %%
 from pathlib import Path

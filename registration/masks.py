@@ -72,7 +72,7 @@ def brain_mask(image, affine, method="atlas", atlas=None):
         ValueError: If the method is unknown, or an atlas is missing.
 
     Reference:
-        Smith, Human Brain Mapping 17 (2002), for BET. `benchmarks/skull.py`
+        Smith, Human Brain Mapping 17 (2002), for BET. `benchmarks/skull/skull.py`
         measures the methods.
     """
     if method not in METHODS:

@@ -85,9 +85,7 @@ def _networks(answers, options):
             work = functools.partial(_network_row, answers, *setting, index)
             todo.append(((heads.scans.source, *setting, scan), work))
     columns = (*KEYS, *SCORES, *FIELD, "steps")
-    jobs.run(
-        todo, options.results / "skull_pairs.csv", KEYS, columns, options.quiet
-    )
+    jobs.run(todo, options.results / "skull_pairs.csv", KEYS, columns, options.quiet)
 
 
 def _network_row(answers, level, trained, tested, index):

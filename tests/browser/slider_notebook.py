@@ -40,7 +40,8 @@ def stored_cells():
     from registration import show
 
     steps = np.arange(8)[:, None, None] * np.tri(12)[None] / 8
-    wide = show.panels(alt="wide", **{f"step_{i}": step for i, step in enumerate(steps)})
+    named = {f"step_{i}": step for i, step in enumerate(steps)}
+    wide = show.panels(alt="wide", **named)
     table = show.html_table(["method", "Dice"], [["before", 0.5], ["after", None]])
     shown = [
         ({"text/html": show.TRUST_NOTE}, {}),

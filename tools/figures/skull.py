@@ -1,6 +1,6 @@
 """Draw images/skull.png: what the skull costs on every test scan, from stored tables.
 
-The table is made by `python -m benchmarks.skull`.
+The table is made by `python -m benchmarks.skull.skull`.
 """
 
 from pathlib import Path
