@@ -69,8 +69,8 @@ sys.path.insert(0, str(root))
 # ## Settings
 # In the quick profile the networks of this notebook are small and trained for a minute
 # or less: enough to see the direction. The numbers to rely on come from
-# `python -m benchmarks.skull.skull`, which trains for longer and in more ways; wherever they
-# are shown, the text says *stored*. Everything else is computed now.
+# `python -m benchmarks.skull.skull`, which trains for longer and in more ways; wherever
+# they are shown, the text says *stored*. Everything else is computed now.
 
 # %%
 from helpers import (
@@ -555,8 +555,8 @@ show.planes(
 #
 # ## The whole experiment, stored
 # The same, trained for longer and in four ways, on scans they never saw
-# (`benchmarks/skull/skull.py`; `steps` says for how long). Besides *skull* and *stripped*:
-# `mixture` saw heads in one half of the batches and brains in the other; `brain_loss`
+# (`benchmarks/skull/skull.py`; `steps` says for how long). Besides *skull* and
+# *stripped*: `mixture` saw heads in one half of the batches and brains in the other; `brain_loss`
 # saw heads, but its similarity counts inside the fixed brain only: the fixed mask is
 # known once and for all, and the moving scan needs none. `none` is the start: centres
 # of mass for the affine rows, the common affine for the dense ones. `chain` takes
