@@ -861,8 +861,8 @@ scorecard.table("03_affine_3d_t1", rows)
 #
 # The same comparison for the whole cohort, with the classical tools at their usual
 # settings, is stored by `benchmarks/accuracy/affine.py`: the 25 test scans to the
-# fixed one (`fixed`), pairs among the test scans (`any`) and simulated heads (`simulated`), whose
-# true correspondence is known. `learned` and `refined` are the stored model; `pairs`
+# fixed one (`fixed`), pairs among the test scans (`any`) and simulated heads
+# (`simulated`), whose true correspondence is known. `learned` and `refined` are the stored model; `pairs`
 # says how many of the planned ones were measured. There, every label is read once from
 # the scan's own grid, here from the common grid onto which it was brought before: hold
 # the rows of one table against each other, not against those of the other.
@@ -880,8 +880,8 @@ lines[wanted].set_index(wanted[:2]).dropna(axis=1, how="all")
 # A method that finds every head that lies well may lose one that does not. The stored
 # curve is of test scans that were turned about a random axis and shifted besides
 # (`benchmarks/accuracy/robustness.py`). Success means: with the added motion undone,
-# the transform found is still the one found for the scan as it was, less than 2 mm away on
-# average over the brain. Who will be lost first?
+# the transform found is still the one found for the scan as it was, less than 2 mm away
+# on average over the brain. Who will be lost first?
 
 # %%
 path = root / "benchmarks/results/robustness_summary.csv"
