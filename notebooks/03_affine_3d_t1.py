@@ -860,12 +860,12 @@ scorecard.table("03_affine_3d_t1", rows)
 # same, in one pass as after the refinement.
 #
 # The same comparison for the whole cohort, with the classical tools at their usual
-# settings, is stored by `benchmarks/accuracy/affine.py`: the 25 test scans to the
-# fixed one (`fixed`), pairs among the test scans (`any`) and simulated heads
-# (`simulated`), whose true correspondence is known. `learned` and `refined` are the stored model; `pairs`
-# says how many of the planned ones were measured. There, every label is read once from
-# the scan's own grid, here from the common grid onto which it was brought before: hold
-# the rows of one table against each other, not against those of the other.
+# settings, is stored by `benchmarks/accuracy/affine.py`: the 25 test scans to the fixed
+# one (`fixed`), pairs among the test scans (`any`) and simulated heads (`simulated`),
+# whose true correspondence is known. `learned` and `refined` are the stored model;
+# `pairs` says how many of the planned ones were measured. There, every label is read
+# once from the scan's own grid, here from the common grid onto which it was brought
+# before: hold the rows of one table against each other, not against those of the other.
 
 # %%
 path = root / "benchmarks/results/affine_summary.csv"
