@@ -101,7 +101,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage, stats
 
-scans = cohort.load(2.0, limit={"train": settings.train}, brain=masks.find)
+scans = cohort.load(voxel_mm=2.0, limit={"train": settings.train}, brain=masks.find)
 
 
 # %% [markdown]
@@ -553,14 +553,14 @@ show.planes(
 # the face. Without it, they follow the border of the brain, which is now the strongest
 # edge in the picture.
 #
-# ## The whole experiment, stored The same, trained for longer and in four ways, on
-# scans they never saw (`benchmarks/skull/skull.py`; `steps` says for how long). Besides
-# *skull* and *stripped*: `mixture` saw heads in one half of the batches and brains in
-# the other; `brain_loss` saw heads, but its similarity counts inside the fixed brain
-# only: the fixed mask is known once and for all, and the moving scan needs none. `none`
-# is the start: centres of mass for the affine rows, the common affine for the dense
-# ones. `chain` takes affine and dense network of the same training, as you would at
-# home.
+# ## The whole experiment, stored
+# The same, trained for longer and in four ways, on scans they never saw
+# (`benchmarks/skull/skull.py`; `steps` says for how long). Besides *skull* and
+# *stripped*: `mixture` saw heads in one half of the batches and brains in the other;
+# `brain_loss` saw heads, but its similarity counts inside the fixed brain only: the
+# fixed mask is known once and for all, and the moving scan needs none. `none` is the
+# start: centres of mass for the affine rows, the common affine for the dense ones.
+# `chain` takes affine and dense network of the same training, as you would at home.
 
 
 # %%
