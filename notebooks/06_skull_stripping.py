@@ -342,15 +342,14 @@ for kind in ("skull", "stripped"):
         network, batches(train, 4, kind), affine_loss, settings.affine_steps
     )
     print(f"trained on {kind:8}: {settings.affine_steps} steps in {taken:.0f} s")
+coarse = grids.box(scans.grid.centre, shape, 4.0)
 
 # %% [markdown]
 # The judge moves each scan once, through the displacement at 4 mm and the affine
 # together. For the twelve numbers there is no displacement.
 
+
 # %%
-coarse = grids.box(scans.grid.centre, shape, 4.0)
-
-
 def chain(affine, displacement=None):
     """Return the transform of a displacement, if there is one, and an affine."""
     found = transform.Transform.from_centred(affine, coarse)
