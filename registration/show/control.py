@@ -27,14 +27,35 @@ $body
 <script>$script</script>
 """
 )
-# A page that drops scripts drops styles too, so this is read only where the sliders
-# lie still, whatever made them do so.
-TRUST_NOTE = """\
-<p class="reg-trust">The rows of pictures in this notebook are sliders. They wake once
-it is trusted (in JupyterLab: View, Activate Command Palette, Trust Notebook) or its
-cells are run.</p>
+
+
+class Note:
+    """Show HTML, and nothing where HTML is not shown.
+
+    Args:
+        html_text: The HTML.
+    """
+
+    def __init__(self, html_text):
+        self.html = html_text
+
+    def _repr_html_(self):
+        return self.html
+
+    def __repr__(self):
+        """Return no text: what has no HTML has no sliders either."""
+        return ""
+
+
+# What drops scripts drops styles too, so this is read only where sliders lie still
+# because the notebook is not trusted.
+TRUST_NOTE = Note(
+    """<p class="reg-trust">The rows of pictures in this notebook are sliders. They wake
+once it is trusted (in JupyterLab: View, Activate Command Palette, Trust Notebook) or
+its cells are run.</p>
 <style>.reg-trust { display: none; }</style>
 """
+)
 
 
 class Control:

@@ -12,6 +12,7 @@ SCALE = 2  # stored pixels of a figure for each pixel that it takes on a page
 GRAYS = 64  # levels of a figure without colour: 2 of 255 off, a quarter smaller
 JPEG_QUALITY = 80
 PNG_WORTH = 1.2  # how many times the bytes of the JPEG a PNG may have
+ORANGE = np.array([230, 159, 0], "uint8")
 STRIP = 5  # frames in a strip
 STRIP_WIDTH = 900  # pixels
 
@@ -75,6 +76,30 @@ def is_figure(image):
 def in_colour(pixels):
     """Return 8-bit pixels `(height, width)` with three equal colours."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
+
+
+def _edge(mask):
+    """Return the outline of a mask: its pixels that touch a pixel outside it."""
+    padded = np.pad(mask, 1)
+    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inside
+
+
+def outlined(image, mask):
+    """Draw the outline of a mask over an image.
+
+    Args:
+        image: 8-bit gray image `(height, width)`.
+        mask: Boolean array of its shape.
+
+    Returns:
+        8-bit picture twice as large, in colour, the outline in orange.
+    """
+    size = (image.shape[1] * 2, image.shape[0] * 2)
+    large = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    colour = np.repeat(large[..., None], 3, axis=-1)
+    colour[_edge(mask.repeat(2, axis=0).repeat(2, axis=1))] = ORANGE
+    return colour
 
 
 def encode(pixels, mime=None):

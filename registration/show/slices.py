@@ -1,11 +1,9 @@
 """The slice slider: three planes of a RAS volume, in millimetres."""
 
 import numpy as np
-from PIL import Image
 
 from registration.show import arrays, control, geometry, montage, pixels
 
-ORANGE = np.array([230, 159, 0], "uint8")
 BAR = 50  # millimetres
 
 
@@ -26,30 +24,6 @@ def _marks(plane, shape, steps):
         f'{hidden}left:0;right:0;height:1px"></span>',
     ]
     return "".join(parts)
-
-
-def _edge(mask):
-    """Return the outline of a mask: its pixels that touch a pixel outside it."""
-    padded = np.pad(mask, 1)
-    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inside
-
-
-def outlined(image, mask):
-    """Draw the outline of a mask over an image.
-
-    Args:
-        image: 8-bit gray image `(height, width)`.
-        mask: Boolean array of its shape.
-
-    Returns:
-        8-bit picture twice as large, in colour, the outline in orange.
-    """
-    size = (image.shape[1] * 2, image.shape[0] * 2)
-    large = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
-    colour = np.repeat(large[..., None], 3, axis=-1)
-    colour[_edge(mask.repeat(2, axis=0).repeat(2, axis=1))] = ORANGE
-    return colour
 
 
 def slices(
@@ -101,7 +75,7 @@ def slices(
             image = pixels.to_pixels(view, limits)
             if outline is not None:
                 inside = geometry.view(outline, plane, index, steps)
-                image = outlined(image, inside)
+                image = pixels.outlined(image, inside)
             images.append(image)
         where = geometry.to_mm(chosen, size, step)
         players.append(

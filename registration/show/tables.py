@@ -127,9 +127,11 @@ def _side(texts):
 
 
 def _row(tag, texts, sides):
-    """Return the HTML of one row."""
+    """Return the HTML of one row; a number is not broken into lines."""
+    whole = {"left": "", "right": ";white-space:nowrap"} if tag == "td" else {}
     cells = "".join(
-        f'<{tag} style="text-align:{side}">{control.escape(text)}</{tag}>'
+        f'<{tag} style="text-align:{side}{whole.get(side, "")}">'
+        f"{control.escape(text)}</{tag}>"
         for text, side in zip(texts, sides, strict=True)
     )
     return f"<tr>{cells}</tr>"

@@ -15,7 +15,7 @@ disc = [np.hypot(*(np.indices((24, 24)) - 12.0)) < radius for radius in range(2,
 disc = np.array(disc, "float32")
 """
 CELLS = {
-    "note": "from IPython import display; display.HTML(show.TRUST_NOTE)",
+    "note": "show.TRUST_NOTE",
     "slices": 'show.slices(head, 4.0, outline=head > 0, title="slices")',
     "before_after": 'show.before_after(moved, head, head, voxel_mm=4, title="both")',
     "epochs": "show.epochs([[d, d, 1 - d] for d in disc])",
@@ -40,11 +40,12 @@ def stored_cells():
     from registration import show
 
     steps = np.arange(8)[:, None, None] * np.tri(12)[None] / 8
-    named = {f"step_{i}": step for i, step in enumerate(steps)}
-    wide = show.panels(alt="wide", **named)
+    wide = show.panels(
+        alt="wide", **{f"step_{i}": step for i, step in enumerate(steps)}
+    )
     table = show.html_table(["method", "Dice"], [["before", 0.5], ["after", None]])
     shown = [
-        ({"text/html": show.TRUST_NOTE}, {}),
+        ({"text/html": show.TRUST_NOTE.html}, {}),
         show.epochs(steps, title="stored")._repr_mimebundle_(),
         show.weights(steps[:2], [1, 2], title="second")._repr_mimebundle_(),
         wide._repr_mimebundle_(),

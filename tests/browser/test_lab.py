@@ -110,7 +110,7 @@ def test_a_notebook_that_is_not_trusted_says_so_once_above_its_sliders(stored):
 
 
 def test_a_figure_takes_half_its_pixels_and_keeps_its_shape_when_narrow(stored):
-    image = stored.locator('img[alt="wide"]')
+    image = stored.locator(".jp-RenderedImage img")
     image.scroll_into_view_if_needed()
     for width in (1440, 700):
         stored.set_viewport_size({"width": width, "height": 1000})

@@ -8,6 +8,9 @@ from tests.browser import actions
 
 WIDTHS = (390, 1440)
 TOO_WIDE = "document.documentElement.scrollWidth - window.innerWidth"
+SHAPES = """(images) => images.map((image) => [
+  image.clientWidth / image.clientHeight, image.naturalWidth / image.naturalHeight
+])"""
 LONGEST = 50  # milliseconds from a key press to the painted frame
 
 
@@ -94,6 +97,16 @@ def test_without_scripts_the_frames_stand_as_a_strip(pages, browser):
             assert control.locator(".reg-screen img:visible").count() >= 2
             assert control.locator("input:visible").count() == 0
     context.close()
+
+
+def test_no_page_speaks_of_trust_and_every_figure_keeps_its_shape(pages, open_page):
+    for address in pages[1:]:
+        page = open_page(address, width=390).page
+        notes = page.get_by_text("Trust Notebook")
+        assert not any(note.is_visible() for note in notes.all()), address
+        shapes = page.locator(".cell_output > .output > img").evaluate_all(SHAPES)
+        for shown, stored in shapes:
+            assert shown == pytest.approx(stored, 0.03), address
 
 
 def test_dark_mode_leaves_the_gray_values_of_scans(pages, open_page):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from registration import show
-from registration.show import computed, geometry, montage, pixels
+from registration.show import computed, montage, pixels
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCE = re.compile(r'<img src="data:image/(\w+);base64,([^"]+)"')
@@ -59,12 +59,6 @@ def test_a_slider_is_named_for_those_who_cannot_see_it():
     assert "▶ Play" in control.html
 
 
-def test_text_is_escaped():
-    control = show.frames(np.zeros((1, 4, 4)), ['"<b>'], title="<script>x</script>")
-    assert "<script>x" not in control.html
-    assert labels(control) == ["&quot;&lt;b&gt;"]
-
-
 def test_the_same_frames_give_the_same_page():
     one, two = (show.morph(np.eye(6)[None].repeat(3, 0)).html for _ in range(2))
     assert one == two
@@ -79,28 +73,6 @@ def test_slices_say_the_millimetres_at_which_they_cut():
         centres = (np.arange(size) + 0.5 - size / 2) * spacing
         assert set(values) <= {float(f"{c:.0f}") for c in centres}
         assert values == sorted(values)
-
-
-def test_slices_show_right_on_the_right_and_superior_above():
-    volume = np.zeros((20, 24, 28), "float32")
-    volume[15:, :, 20:] = 1
-    sagittal_plane, coronal_plane, axial_plane = geometry.PLANES
-    coronal = geometry.cut(volume, coronal_plane, 12)
-    assert coronal.shape == (28, 20)
-    rows, columns = np.nonzero(coronal)
-    assert columns.min() == 15 and rows.max() == 7
-    volume = np.zeros((20, 24, 28), "float32")
-    volume[:, 18:, :] = 1
-    sagittal = geometry.cut(volume, sagittal_plane, 3)
-    axial = geometry.cut(volume, axial_plane, 3)
-    assert np.nonzero(sagittal)[1].min() == 18
-    assert np.nonzero(axial)[0].max() == 5
-
-
-@pytest.mark.parametrize("size", [7, 8])
-def test_zero_millimetres_is_the_centre_of_the_grid(size):
-    index = geometry.to_index(0.0, size, 2.0)
-    assert abs((index + 0.5 - size / 2) * 2.0) <= 1.0
 
 
 def test_before_and_after_carry_three_pictures():
@@ -194,12 +166,51 @@ def test_what_is_stored_needs_no_kernel(monkeypatch):
     assert len(stored(control)) >= 3
 
 
-def test_figures_become_frames():
-    from registration import show
-
-    figures = [show.panels(image=np.eye(4) * k) for k in (1, 2)]
-    first, second = stored(show.frames(figures))
+def test_figures_become_frames_of_twice_the_pixels_they_take():
+    figures = [show.panels(image=np.eye(4) * k, size=2) for k in (1, 2)]
+    control = show.frames(figures)
+    first, second = stored(control)
     assert first.shape[:2] == second.shape[:2]
+    assert f"--reg-width:{first.shape[1] // 2}px" in control.html
+    assert first.shape[1] == 2 * 100 * figures[0].get_figwidth()
+
+
+def test_gray_and_coloured_frames_are_stored_alike():
+    gray, coloured = np.zeros((4, 4), "uint8"), np.full((4, 4, 3), (9, 0, 0), "uint8")
+    first, second = stored(show.frames([gray, coloured]))
+    assert first.max() == 0 and second.max() > 0
+
+
+def test_an_outline_is_one_pixel_wide_inside_its_mask():
+    mask = np.zeros((8, 9), bool)
+    mask[2:6, 3:8] = True
+    picture = pixels.outlined(np.zeros((8, 9), "uint8"), mask)
+    inner = np.zeros((16, 18), bool)
+    inner[5:11, 7:15] = True
+    large = mask.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(picture.any(axis=-1), large & ~inner)
+
+
+def test_a_voxel_twice_as_long_is_drawn_twice_as_long():
+    volume = np.zeros((8, 6, 8), "float32")
+    for picture in stored(show.slices(volume, (1.0, 2.0, 1.0), count=3)):
+        assert picture.shape in {(8, 12), (8, 8), (12, 8)}
+    (picture, *_) = stored(
+        show.before_after(volume, volume, volume, voxel_mm=(1, 2, 1))
+    )
+    assert picture.shape == (12, 12 + 8 + 8 + 2 * montage.GAP)
+
+
+def test_the_bar_of_fifty_millimetres_is_as_long_as_that_part_of_the_plane():
+    control = show.slices(np.zeros((50, 25, 50), "float32"), 2.0, count=3)
+    bars = re.findall(r"width:([\d.]+)%\">50 mm", control.html)
+    assert list(map(float, bars)) == [100.0, 50.0, 50.0]
+
+
+def test_the_note_on_trust_hides_itself_and_is_in_no_control():
+    assert ".reg-trust { display: none; }" in show.TRUST_NOTE._repr_html_()
+    assert "<script" not in show.TRUST_NOTE._repr_html_()
+    assert "rust" not in show.frames(np.zeros((2, 4, 4))).html
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from matplotlib import collections
 from PIL import Image
 
 from registration import show
+from registration.show import pixels
 
 SHAPE, VOXEL = (6, 10, 8), (2.0, 3.0, 4.0)
 
@@ -186,8 +187,63 @@ def test_a_picture_shows_itself_once_as_one_small_image():
     (mime,) = (key for key in data if key.startswith("image/"))
     stored = base64.b64decode(data[mime])
     assert len(stored) < 60_000
-    assert Image.open(io.BytesIO(stored)).width < 1000
     assert metadata[mime]["alt"] == data["text/plain"] == picture.alt
+
+
+def test_a_picture_has_twice_the_pixels_of_its_place_on_a_page():
+    data, metadata = show.panels(image=np.eye(9))._repr_mimebundle_()
+    image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    place = metadata["image/png"]
+    assert abs(image.width - 2 * place["width"]) <= 1
+    assert abs(image.height - 2 * place["height"]) <= 1
+
+
+def test_a_coloured_picture_is_stored_within_eight_of_255_levels():
+    rng = np.random.default_rng(0)
+    drawn = show.rows(*rng.random((3, 2, 20, 20))).pixels()
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 256
+    kept = Image.open(io.BytesIO(pixels.encode(drawn, "image/png")[1])).convert("RGB")
+    assert np.abs(np.asarray(kept).astype(int) - drawn).max() <= 8
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.jpeg", "JPEG")])
+def test_a_picture_is_saved_as_its_name_says(tmp_path, name, kind):
+    show.panels(image=np.eye(5)).save(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        assert image.format == kind
+
+
+def test_a_framework_is_readable_on_a_phone():
+    picture = show.framework()
+    _, metadata = picture._repr_mimebundle_()
+    shrunk = min(1, 358 / metadata["image/png"]["width"])
+    sizes = {text.get_fontsize() for text in picture.axes[0].texts}
+    assert min(sizes) * 100 / 72 * shrunk >= 11  # pixels on a page 390 wide
+
+
+def test_the_texts_of_a_framework_lie_in_their_boxes():
+    picture = show.framework("twelve\nnumbers", "CNN, coarse\nto fine", "1 − NCC +\nλ")
+    picture.draw_without_rendering()
+    boxes = [p.get_window_extent() for p in picture.axes[0].patches]
+    inside = [
+        text for text in picture.axes[0].texts if "gradient" not in text.get_text()
+    ]
+    for text in inside:
+        place = text.get_window_extent()
+        assert any(
+            box.contains(*place.min) and box.contains(*place.max) for box in boxes
+        ), text.get_text()
+
+
+def test_panels_without_a_unit_have_no_ticks():
+    (ax,) = show.panels(image=np.eye(3), unit=None).axes
+    assert not len(ax.get_xticks()) and ax.get_xlabel() == ""
+
+
+def test_an_image_with_gaps_has_the_scale_of_what_is_there():
+    image = np.array([[0.0, np.nan], [2.0, 1.0]])
+    figure = show.panels(image=image)
+    assert drawn(figure)[0].get_clim() == (0.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +261,8 @@ def test_a_picture_shows_itself_once_as_one_small_image():
         (lambda: show.loss_curve([]), "Received: "),
         (lambda: show.sorted_bars(["a"], dice=[1, 2]), r"Received: \(2,\)"),
         (lambda: show.table(["a"], [["x", "y"]]), "Received: "),
+        (lambda: show.html_table(["a"], [["x", "y"]]), "Received: "),
+        (lambda: show.panels(a=np.eye(3)).save("a.gif"), "Received: 'a.gif'"),
         (
             lambda: show.rows(
                 np.zeros((2, 4, 4)), np.zeros((3, 4, 4)), np.zeros((2, 4, 4))
