@@ -216,13 +216,16 @@ class Transform:
             if getattr(scan, name) is not None:
                 parts[name] = np.empty(grid.shape, getattr(scan, name).dtype)
         for rows in _slabs(grid, factors):
-            points = self.points(grid.points(rows))
+            voxels = _voxels(scan.affine, self.points(grid.points(rows)))
+            if len(parts) > 1:
+                place = _nearest(voxels, scan.image.shape)
             for name in set(parts) - {"image"}:
-                parts[name][rows] = fetch(getattr(scan, name), scan.affine, points)
+                parts[name][rows] = _taken(getattr(scan, name), *place)
             if max(factors) > 1:
                 fine = slice(rows.start * factors[0], rows.stop * factors[0])
                 points = self.points(grid.subdivided(factors).points(fine))
-            read = fetch(scan.image, scan.affine, points, "linear")
+                voxels = _voxels(scan.affine, points)
+            read = _interpolated(scan.image, voxels)
             parts["image"][rows] = grids.block_mean(read, factors)
         if scan.landmarks is not None:
             parts["landmarks"] = self.inverse().points(scan.landmarks)
@@ -249,13 +252,25 @@ def fetch(volume, affine, points, mode="nearest"):
         raise ValueError(f"mode must be nearest or linear. Received: {mode!r}")
     voxels = _voxels(affine, points)
     if mode == "linear":
-        return ndimage.map_coordinates(volume, voxels, order=1, mode="grid-constant")
+        return _interpolated(volume, voxels)
+    return _taken(volume, *_nearest(voxels, volume.shape))
+
+
+def _interpolated(volume, voxels):
+    return ndimage.map_coordinates(volume, voxels, order=1, mode="grid-constant")
+
+
+def _nearest(voxels, shape):
+    """Return the flat index of the nearest voxel of each position, and which exist."""
     index = np.floor(voxels + 0.5).astype("int64")
-    size = np.reshape(volume.shape, (3, *[1] * (index.ndim - 1)))
+    size = np.reshape(shape, (3, *[1] * (index.ndim - 1)))
     inside = np.all((index >= 0) & (index < size), axis=0)
-    values = np.zeros(inside.shape, volume.dtype)
-    values[inside] = volume[tuple(index[:, inside])]
-    return values
+    return np.ravel_multi_index(tuple(index), shape, mode="clip"), inside
+
+
+def _taken(volume, flat, inside):
+    """Read voxels by their flat index, zero where there are none."""
+    return np.where(inside, volume.reshape(-1)[flat], volume.dtype.type(0))
 
 
 def _voxels(affine, points):
