@@ -362,14 +362,14 @@ def test_a_real_scan_is_the_same_head_at_2_and_4_mm_and_on_its_own_grid():
 
 
 MEASURE = """
-import json, resource, sys, time
+import json, time
 from registration.scans import cohort
+from tests.scans.peak import peak_bytes
 before = time.process_time(), time.perf_counter()
 made = cohort.load("ixi", 2.0, progress=False)
 cpu, wall = time.process_time() - before[0], time.perf_counter() - before[1]
 batch = made.train.images([0, 1, 2, 3])
-scale = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+peak = peak_bytes()
 count = len(made.fixed) + len(made.train) + len(made.test)
 print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak, "count": count}))
 """

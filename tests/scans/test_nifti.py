@@ -90,12 +90,13 @@ def test_a_huge_array_is_refused_before_memory_is_taken(tmp_path):
     dim = (3, 2000, 2000, 2000, 1, 1, 1, 1)
     path = write(tmp_path, "big.nii.gz", gzip.compress(nifti_files.whole(dim=dim)))
     code = (
-        "import resource, sys\n"
+        "import sys\n"
         "from registration.scans import nifti\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "from tests.scans.peak import peak_bytes\n"
+        "before = peak_bytes()\n"
         "try:\n    nifti.load(sys.argv[1], max_bytes=2**30)\n"
         "except ValueError:\n    pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "print((peak_bytes() - before) // 1024)\n"
     )
     command = [sys.executable, "-c", code, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -306,15 +307,16 @@ def test_the_limit_of_memory_counts_every_copy(tmp_path):
 
 
 PEAK = """
-import resource, sys
+import sys
 from registration.scans import nifti
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from tests.scans.peak import peak_bytes
+before = peak_bytes()
 try:
     nifti.load(sys.argv[1], max_bytes=int(sys.argv[2]))
     print("read")
 except ValueError as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print((peak_bytes() - before) // 1024)
 """
 
 
