@@ -1,6 +1,7 @@
-"""Random transforms, to vary what a network sees and to test what it can take."""
+"""Random transforms and looks, to vary what a network sees and what it can take."""
 
 import numpy as np
+from scipy import ndimage
 
 from helpers import affines, backend, transforms
 
@@ -59,3 +60,46 @@ def apply(images, affine):
     """
     shape = tuple(images.shape[1:-1])
     return transforms.warp(images, transforms.affine_displacement(affine, shape))
+
+
+def random_look(rng, image, strength=1.0):
+    """Give an image the look of another scanner.
+
+    Its intensities pass a random curve, brightness drifts slowly across the volume,
+    fine detail is blurred, and noise as of a magnitude image is added.
+
+    Args:
+        rng: `numpy.random.Generator`.
+        image: Float array `(*shape)` in [0, 1].
+        strength: How far from what it was, 0 to 1.
+
+    Returns:
+        Float32 array of the same shape in [0, 1]; what was zero all around stays dark.
+    """
+    curve = _random_curve(rng, strength)
+    look = np.interp(image, np.linspace(0, 1, len(curve)), curve).astype("float32")
+    look *= _drift(rng, image.shape, 0.3 * strength)
+    if rng.random() < 0.5 * strength:
+        look = ndimage.gaussian_filter(look, rng.uniform(0, 0.9 * strength))
+    level = 0.06 * strength * rng.random() ** 2
+    noise = level * rng.standard_normal((2, *image.shape), dtype="float32")
+    look = np.hypot(look + noise[0], noise[1])
+    return np.clip(look / max(np.quantile(look[::3, ::3], 0.998), 1e-6), 0, 1)
+
+
+def _random_curve(rng, strength, knots=6):
+    """Draw a curve from 0 to 1 that rises, or with the strength also falls."""
+    gamma = np.linspace(0, 1, knots) ** np.exp(strength * rng.uniform(-0.7, 0.7))
+    bent = gamma + strength * rng.uniform(-0.15, 0.15, knots)
+    if rng.random() < 0.25 * strength:
+        bent = rng.uniform(0.1, 1, knots)
+    bent[0] = 0.0
+    return np.clip(bent, 0, None) / max(bent.max(), 0.2)
+
+
+def _drift(rng, shape, amount):
+    """Draw a factor for every voxel that changes slowly, float32 `shape`."""
+    coarse = rng.uniform(-amount, amount, [4] * len(shape)).astype("float32")
+    factors = [size / 4 for size in shape]
+    field = ndimage.zoom(coarse, factors, order=1, grid_mode=True, mode="nearest")
+    return np.exp(field)

@@ -113,6 +113,26 @@ def lncc_loss(fixed, moved, window=9, squared=False, weights=None):
     return 1 - ops.sum(ncc * weights, axis=axes) / total
 
 
+def dice_loss(fixed, moved):
+    """Return 1 - the mean soft Dice over the channels.
+
+    Args:
+        fixed: Float tensor `(batch, *shape, labels)` of one-hot or soft labels.
+        moved: Float tensor of the same shape.
+
+    Returns:
+        Float tensor `(batch,)` in [0, 1]; a label absent from both counts as
+        overlap 1.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    fixed, moved, axes = _same_shape(fixed, moved)
+    both = ops.sum(fixed * moved, axis=axes[:-1])
+    total = ops.sum(fixed, axis=axes[:-1]) + ops.sum(moved, axis=axes[:-1])
+    return 1 - ops.mean((2 * both + 1e-5) / (total + 1e-5), axis=-1)
+
+
 def smoothness(field, kind="diffusion"):
     """Return how unevenly a displacement or velocity changes from voxel to voxel.
 

@@ -106,7 +106,8 @@ class Trainer(keras.Model):
 
     def call(self, batch):
         """Return the network's answer to the inputs of a batch dict."""
-        return self.network([batch[tensor.name] for tensor in self.network.inputs])
+        inputs = [batch[tensor.name] for tensor in self.network.inputs]
+        return self.network(inputs if len(inputs) > 1 else inputs[0])
 
     def compute_loss(self, x=None, y=None, y_pred=None, *unused, **also_unused):
         """Return the mean of the objective over the batch."""

@@ -11,7 +11,7 @@ from helpers import networks
 from registration import files
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "models"
-BUILDERS = ("affine_cascade", "dense_cascade", "dense_network")
+BUILDERS = ("affine_cascade", "brain_network", "dense_cascade", "dense_network")
 INPUTS = ("head", "brain", "either")
 
 

@@ -55,18 +55,11 @@ def unet(shape, encoder=ENCODER, decoder=DECODER, force=0, name="unet"):
         seen.append(features)
     for level, widths in enumerate(decoder):
         if level:
-            features = _upsample(features)
+            features = parts.upsample(features)
             features = keras.layers.Concatenate()([features, seen[-1 - level]])
         for width in widths:
             features = parts.convolution(features, width)
     return parts.model(images, features, name)
-
-
-def _upsample(features):
-    """Repeat every voxel twice along every axis."""
-    ndim = len(features.shape) - 2
-    layer = {2: keras.layers.UpSampling2D, 3: keras.layers.UpSampling3D}[ndim]
-    return layer(2)(features)
 
 
 def dense_network(

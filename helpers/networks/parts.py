@@ -51,3 +51,10 @@ def shrink(image, factor):
     ndim = len(image.shape) - 2
     pooling = {2: keras.layers.AveragePooling2D, 3: keras.layers.AveragePooling3D}
     return pooling[ndim](factor)(image)
+
+
+def upsample(features):
+    """Repeat every voxel twice along every axis."""
+    ndim = len(features.shape) - 2
+    layer = {2: keras.layers.UpSampling2D, 3: keras.layers.UpSampling3D}[ndim]
+    return layer(2)(features)

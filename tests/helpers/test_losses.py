@@ -171,6 +171,15 @@ def test_an_empty_batch_has_no_losses(loss):
     assert value(loss, noise(2, 0)[:0], noise(2, 1)[:0]).shape == (0,)
 
 
+def test_soft_dice_counts_overlap_channel_by_channel():
+    fixed, moved = np.zeros((2, 1, 2, 4, 2), "float32")
+    fixed[..., :2, 0], moved[..., 1:3, 0] = 1, 1
+    # First label: 4 and 4 voxels, 2 in common; the second is in neither.
+    result = value(losses.dice_loss, fixed, moved)
+    np.testing.assert_allclose(result, [1 - (0.5 + 1) / 2], atol=1e-5)
+    np.testing.assert_allclose(value(losses.dice_loss, fixed, fixed), 0, atol=1e-6)
+
+
 def test_smoothness_of_a_parabola_is_the_one_worked_by_hand():
     field = np.zeros((1, 4, 3, 2), "float32")
     field[..., 0] = np.float32([0, 1, 4, 9])[None, :, None]
@@ -214,6 +223,7 @@ IMAGE = np.zeros((1, 4, 3, 1), "float32")
         (lambda: losses.mse(IMAGE, IMAGE[:, 1:]), r"\(1, 4, 3, 1\) and \(1, 3, 3, 1\)"),
         (lambda: losses.ncc_loss(IMAGE[0, 0], IMAGE[0, 0]), r"\(3, 1\) and \(3, 1\)"),
         (lambda: losses.lncc_loss(IMAGE, IMAGE[:, :, 1:]), "Received:"),
+        (lambda: losses.dice_loss(IMAGE, IMAGE[..., [0, 0]]), "Received:"),
         (lambda: losses.lncc_loss(IMAGE, IMAGE, 4), "Received: 4"),
         (lambda: losses.lncc_loss(IMAGE, IMAGE, -1), "Received: -1"),
         (lambda: losses.smoothness(IMAGE, "elastic"), "Received: 'elastic'"),
