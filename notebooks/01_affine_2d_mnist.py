@@ -15,11 +15,11 @@
 #
 # [opening]: ../images/affine_digits.png
 #
-# In the [first notebook](00_spatial_transformer.ipynb), gradient descent found six
-# numbers that lay one digit over another, a fresh search for every pair. Here a network
-# looks at the two pictures and *answers* with the six numbers. Nobody tells it the
-# right answer: it learns from how well the pictures match afterwards. This is
-# unsupervised registration.
+# In [notebook 00](00_spatial_transformer.ipynb), gradient descent found six numbers
+# that lay one digit over another, a fresh search for every pair. Here a network looks
+# at the two pictures and *answers* with the six numbers. Nobody tells it the right
+# answer: it learns from how well the pictures match afterwards. This is unsupervised
+# registration.
 #
 # **What you'll do.** Train a small CNN on all sevens of MNIST, look at its best and at
 # its worst results, and hold it against a classical optimiser, in accuracy and in time.
@@ -33,7 +33,7 @@
 # - what a little descent *after* the network adds (refinement);
 # - what it costs when the fixed picture may be any, too.
 #
-# **What you'll need.** The first notebook. On two CPU cores this one runs for a few
+# **What you'll need.** Notebook 00. On two CPU cores this one runs for a few
 # minutes in the quick profile; the README lists what was measured. Reading takes about
 # 40 minutes.
 
@@ -338,8 +338,8 @@ show.rows(
 # a slant but a stroke. Registration cannot invent it, and it should not.
 #
 # ## Refinement: a little descent at the end
-# The network answers in one go. Its answer can be the *start* of the descent of the
-# first notebook: 50 steps on the six numbers of each pair, with all test pairs at once.
+# The network answers in one go. Its answer can be the *start* of the descent of
+# notebook 00: 50 steps on the six numbers of each pair, with all test pairs at once.
 # And for comparison the classical way, SciPy's BFGS on the same NCC with exact
 # gradients, which starts from the identity as it knows no better, pair after pair.
 

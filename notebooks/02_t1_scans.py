@@ -30,9 +30,9 @@
 # - how far apart two unaligned heads are, in millimetres and in overlap;
 # - how to point this whole series at scans of your own.
 #
-# **What you'll need.** The notion of a displacement from the
-# [first notebook](00_spatial_transformer.ipynb). It takes about a minute to run on two
-# CPU cores once the scans are on disk, and 20 minutes to read.
+# **What you'll need.** The notion of a displacement from
+# [notebook 00](00_spatial_transformer.ipynb). It takes about a minute to run on two CPU
+# cores once the scans are on disk, and 20 minutes to read.
 
 # %% tags=["bootstrap"]
 # Find the repository. On Google Colab: fetch it, and install what is missing.

@@ -869,11 +869,11 @@ scorecard.table("03_affine_3d_t1", rows)
 
 # %%
 path = root / "benchmarks/results/affine_summary.csv"
-stored_table = pd.read_csv(path) if path.exists() else pd.DataFrame({"input": []})
+stored_table = pd.read_csv(path)
 lines = stored_table[stored_table["input"] == "stripped"].round(3)
 wanted = ("targets", "method", "pairs", "of", "dice", "dice_sd", "brain_dice", "ncc")
 wanted = [c for c in (*wanted, "tre_mm", "seconds") if c in lines]
-lines[wanted].set_index(wanted[:2]).dropna(axis=1, how="all")
+show.table(lines[wanted].set_index(wanted[:2]).dropna(axis=1, how="all"))
 
 # %% [markdown]
 # ## How far off may a head lie?
@@ -885,7 +885,7 @@ lines[wanted].set_index(wanted[:2]).dropna(axis=1, how="all")
 
 # %%
 path = root / "benchmarks/results/robustness_summary.csv"
-curve = pd.read_csv(path) if path.exists() else pd.DataFrame({"method": []})
+curve = pd.read_csv(path)
 picture = show.figure(5.6, 3.0, "Success against the added turn and shift")
 ax = picture.subplots()
 for number, (name, line) in enumerate(curve.groupby("method")):

@@ -750,11 +750,11 @@ scorecard.table("05_voxelmorph_3d_t1", results)
 from pathlib import Path
 
 path = Path(root) / "benchmarks/results/dense_summary.csv"
-stored_table = pd.read_csv(path) if path.exists() else pd.DataFrame({"targets": []})
+stored_table = pd.read_csv(path)
 wanted_columns = ("targets", "input", "method", "pairs", "of", "dice", "dice_sd")
 wanted_columns += ("folding", "log_jacobian_sd", "inverse_mm", "tre_mm", "seconds")
 shown_columns = [c for c in wanted_columns if c in stored_table]
-stored_table[shown_columns].round(3).dropna(axis=1, how="all")
+show.table(stored_table[shown_columns].round(3).dropna(axis=1, how="all"))
 
 # %% [markdown]
 # ## The blur becomes a cortex

@@ -344,6 +344,7 @@ for kind in ("skull", "stripped"):
     print(f"trained on {kind:8}: {settings.affine_steps} steps in {taken:.0f} s")
 coarse = grids.box(scans.grid.centre, shape, 4.0)
 
+
 # %% [markdown]
 # The judge moves each scan once, through the displacement at 4 mm and the affine
 # together. For the twelve numbers there is no displacement.
@@ -564,16 +565,15 @@ show.planes(
 
 # %%
 def stored(name):
-    """Read a stored table; empty where it was not measured."""
-    path = root / "benchmarks/results" / f"{name}.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    """Read a stored table."""
+    return pd.read_csv(root / "benchmarks/results" / f"{name}.csv")
 
 
 table = stored("skull")
 wanted = ("source", "level", "trained", "tested", "scans", "dice", "dice_sd")
 wanted = (*wanted, "brain_dice", "tre_mm", "tre_mm_sd", "steps")
 wanted = [column for column in wanted if column in table]
-table[wanted].round(3).set_index(wanted[:4]) if len(table) else "not measured here"
+show.table(table[wanted].round(3).set_index(wanted[:4]))
 
 # %%
 differences = stored("skull_differences")
@@ -659,7 +659,7 @@ show.planes(
 
 # %%
 tools = stored("skull_tools")
-tools.round(3) if len(tools) else "not measured here"
+show.table(tools.round(3))
 
 
 # %% [markdown]
@@ -696,7 +696,7 @@ curve = curve - curve[:, [sizes.index(0)]]
 
 # %%
 wrong = stored("skull_masks_pairs")  # one row a scan
-wrong = wrong[wrong["source"] == scans.source] if len(wrong) else wrong
+wrong = wrong[wrong["source"] == scans.source]
 picture = show.figure(6.4, 3.0, "Dice against the error of the mask, in mm")
 ax = picture.subplots()
 for column, name in enumerate(("affine", "dense")):
@@ -724,7 +724,7 @@ if len(wrong):
     at = wrong[wrong["mask"].isin(["0", "atlas"])]
     at = at.pivot_table(index=["level", "trained"], columns="mask", values="dice")
     at = at.rename(columns={"0": "own mask", "atlas": "carried mask"}).round(3)
-at if len(wrong) else "not measured here"
+show.table(at) if len(wrong) else "not measured for these scans"
 
 
 # %% [markdown]
