@@ -130,10 +130,10 @@ class Transform:
         Returns:
             `Transform`.
         """
-        # Keras starts with this import, and applying a transform has no need of it.
-        from helpers import affines
+        # Whoever applies a transform has no need of helpers.
+        from helpers import world
 
-        return cls([affines.to_world(affine, (grid.shape, grid.affine))])
+        return cls([world.to_world(affine, (grid.shape, grid.affine))])
 
     def __matmul__(self, inner):
         """Return the transform that applies `inner` first, then this one."""
