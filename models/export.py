@@ -8,7 +8,7 @@ functions. Two things are changed on the way: images are read by the operator
 GridSample, and a grid of voxel positions, stored as a constant many times over, is
 written as the sum of one ramp an axis.
 
-    KERAS_BACKEND=torch python models/export.py [--only dense_t1]
+    python models/export.py [--only dense_t1]
 """
 
 import argparse
@@ -145,7 +145,8 @@ def program(function, inputs, outputs):
 def _read_by_grid_sample():
     """Let linear sampling be PyTorch's, which is one operator of ONNX."""
     before = dict(sampling._sample_linear)
-    sampling._sample_linear.update(zero=_grid_sample("zeros"), edge=_grid_sample("border"))
+    linear = {"zero": _grid_sample("zeros"), "edge": _grid_sample("border")}
+    sampling._sample_linear.update(linear)
     try:
         yield
     finally:
