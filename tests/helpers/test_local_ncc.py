@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import layers, local_ncc, losses, networks, transforms
+from helpers import backend, layers, local_ncc, losses, networks, transforms
+from helpers.backend import ops
 from tests.helpers import numeric
 
 SHAPES = {2: (7, 6), 3: (5, 4, 6)}
