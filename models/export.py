@@ -20,13 +20,13 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-os.environ["KERAS_BACKEND"] = "torch"
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 import onnx
 import torch
 
-from helpers import refinement, sampling, transforms
+from helpers import backend, refinement, sampling, transforms
 from registration import dense, files, models
 
 OPSET = 20
@@ -39,6 +39,8 @@ def main(argv=None):
     names = sorted(path.stem for path in models.FOLDER.glob("*.json"))
     parser.add_argument("--only", choices=names, help="this model; all if left out")
     options = parser.parse_args(argv)
+    if backend.NAME != "torch":
+        parser.error(f"KERAS_BACKEND must be torch. Received: {backend.NAME}")
     for name in [options.only] if options.only else names:
         export(name)
     return 0
