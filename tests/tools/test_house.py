@@ -91,6 +91,7 @@ def test_the_imports_run_one_way():
         ("registration.scans.cohort", {"keras", "helpers", "registration.show"}),
         ("registration.show", {"keras", "helpers", "registration.scans"}),
         ("registration.transform", {"keras", "helpers", "registration.show"}),
+        ("registration.runtime", {"keras", "helpers", "registration.show"}),
         ("registration.itk", {"keras", "helpers", "registration.show"}),
     ],
 )
