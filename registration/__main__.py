@@ -1,4 +1,4 @@
-"""The command line: `python -m registration pair` and `python -m registration apply`."""
+"""The command line: `python -m registration pair` and `... apply`."""
 
 import argparse
 import json
@@ -22,8 +22,8 @@ PAIR_EXAMPLES = """\
 examples:
   python -m registration pair patient.nii.gz template.nii.gz --out result
   python -m registration pair a.nii.gz b.nii.gz --out result --transform affine --json
-  python -m registration pair a.nii.gz b.nii.gz --out result --fixed-mask b_brain.nii.gz \\
-      --labels a_labels.nii.gz --points a_landmarks.csv --inverse
+  python -m registration pair a.nii.gz b.nii.gz --out result --inverse \\
+      --fixed-mask b_brain.nii.gz --labels a_labels.nii.gz --points a_points.csv
 
 written into DIR:
   moved.nii.gz      the moving scan on the fixed scan's own grid
@@ -110,50 +110,105 @@ def _parser():
         title="commands", metavar="pair | apply", required=True
     )
     pair = verbs.add_parser(
-        "pair", help="register one scan to another", description=PAIR,
-        epilog=PAIR_EXAMPLES, formatter_class=plain,
-    )  # fmt: skip
+        "pair",
+        help="register one scan to another",
+        description=PAIR,
+        epilog=PAIR_EXAMPLES,
+        formatter_class=plain,
+    )
     add = pair.add_argument
     add("moving", type=pathlib.Path, metavar="MOVING", help="the scan to be moved")
     add("fixed", type=pathlib.Path, metavar="FIXED", help="the scan it is moved onto")
     add("--out", type=pathlib.Path, required=True, metavar="DIR", help="results")
-    add("--transform", choices=("affine", "dense"), default="dense",
-        help="twelve numbers, or a displacement of every voxel (default)")  # fmt: skip
+    add(
+        "--transform",
+        choices=("affine", "dense"),
+        default="dense",
+        help="twelve numbers, or a displacement of every voxel (default)",
+    )
     add("--no-refine", action="store_true", help="one pass of the networks: faster")
     for name in ("moving", "fixed"):
-        add(f"--{name}-mask", type=pathlib.Path, metavar="FILE",
-            help=f"brain of the {name} scan; unset, it is found")  # fmt: skip
-    add("--labels", type=pathlib.Path, metavar="FILE",
-        help="label map of the moving scan, carried along by nearest neighbour")  # fmt: skip
-    add("--fixed-labels", type=pathlib.Path, metavar="FILE",
-        help="label map of the fixed scan, to measure the overlap")  # fmt: skip
-    add("--points", type=pathlib.Path, metavar="FILE.csv",
-        help="points of the moving scan, columns x, y, z in RAS mm")  # fmt: skip
+        add(
+            f"--{name}-mask",
+            type=pathlib.Path,
+            metavar="FILE",
+            help=f"brain of the {name} scan; unset, it is found",
+        )
+    add(
+        "--labels",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="label map of the moving scan, carried along by nearest neighbour",
+    )
+    add(
+        "--fixed-labels",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="label map of the fixed scan, to measure the overlap",
+    )
+    add(
+        "--points",
+        type=pathlib.Path,
+        metavar="FILE.csv",
+        help="points of the moving scan, columns x, y, z in RAS mm",
+    )
     add("--inverse", action="store_true", help="write the way back too")
-    add("--start", type=pathlib.Path, metavar="FILE",
+    add(
+        "--start",
+        type=pathlib.Path,
+        metavar="FILE",
         help="ITK transform, fixed to moving, to begin with; for a dense transform it "
-        "takes the place of the affine network")  # fmt: skip
+        "takes the place of the affine network",
+    )
     add("--bids", action="store_true", help="names and sidecars of a BIDS derivative")
     add("--json", action="store_true", help="print the numbers as JSON")
     _add_common(pair, "results of an earlier run")
     pair.set_defaults(run=_pair)
     apply = verbs.add_parser(
-        "apply", help="carry a scan, labels or points through stored transforms",
-        description=APPLY, epilog=APPLY_EXAMPLES, formatter_class=plain,
-    )  # fmt: skip
+        "apply",
+        help="carry a scan, labels or points through stored transforms",
+        description=APPLY,
+        epilog=APPLY_EXAMPLES,
+        formatter_class=plain,
+    )
     add = apply.add_argument
-    add("image", type=pathlib.Path, metavar="IMAGE",
-        help="scan, series, label map or points")  # fmt: skip
-    add("-t", "--transform", action="append", required=True, metavar="FILE",
-        help="a transform; give it again for each of a chain")  # fmt: skip
-    add("--reference", type=pathlib.Path, metavar="FIXED",
-        help="the scan on whose grid the result lies; not needed for points")  # fmt: skip
+    add(
+        "image",
+        type=pathlib.Path,
+        metavar="IMAGE",
+        help="scan, series, label map or points",
+    )
+    add(
+        "-t",
+        "--transform",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="a transform; give it again for each of a chain",
+    )
+    add(
+        "--reference",
+        type=pathlib.Path,
+        metavar="FIXED",
+        help="the scan on whose grid the result lies; not needed for points",
+    )
     add("--out", type=pathlib.Path, required=True, metavar="FILE", help="result")
     kind = apply.add_mutually_exclusive_group()
-    kind.add_argument("--labels", dest="kind", action="store_const", const="labels",
-                      default="image", help="IMAGE is a label map: nearest")  # fmt: skip
-    kind.add_argument("--points", dest="kind", action="store_const", const="points",
-                      help="IMAGE is a CSV of points, RAS mm")  # fmt: skip
+    kind.add_argument(
+        "--labels",
+        dest="kind",
+        action="store_const",
+        const="labels",
+        default="image",
+        help="IMAGE is a label map: nearest",
+    )
+    kind.add_argument(
+        "--points",
+        dest="kind",
+        action="store_const",
+        const="points",
+        help="IMAGE is a CSV of points, RAS mm",
+    )
     add("--inverse", action="store_true", help="go through the chain the other way")
     _add_common(apply, "the result of an earlier run")
     apply.set_defaults(run=_apply)

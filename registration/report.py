@@ -8,7 +8,8 @@ import numpy as np
 from helpers import metrics
 from registration import quality
 from registration.scans import grid as grids
-from registration.show import compare, control, geometry, pixels, planes, style, tables
+from registration.show import compare, control, geometry, pixels, style, tables
+from registration.show.planes import STROKE, planes
 
 VOXEL_MM = 1.0
 LINE_MM = 10.0
@@ -28,7 +29,8 @@ p { margin: .4rem 0; }
 img { max-width: 100%; height: auto; }
 pre { background: #f4f4f4; padding: .6rem; overflow-x: auto; white-space: pre-wrap;
   font-size: .85rem; margin: .3rem 0; }
-table { border-collapse: collapse; margin: .4rem 0; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; margin: .4rem 0;
+  font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; vertical-align: top; }
 caption { padding: .4rem .7rem; color: #444; font-size: .9rem; }
 .warning { border-left: 6px solid #d55e00; background: #fdf0e6; padding: .5rem .8rem;
@@ -98,7 +100,7 @@ def pictures(found, moving, fixed, moved):
         description="Mix them, or lay them out as a checkerboard: edges should run on. "
         "Before: as the header places the moving scan. After: moved.",
     )
-    outlines = planes.planes(
+    outlines = planes(
         voxel_mm=VOXEL_MM,
         outline=brain,
         level=0.5,
@@ -200,7 +202,7 @@ def _lines(found, image, grid):
         for x, y, letter in ((0.03, 0.5, left), (0.97, 0.5, right), (0.5, 0.96, top)):
             ax.text(
                 x, y, letter, color="white", fontsize=9, transform=ax.transAxes,
-                ha="center", va="center", path_effects=planes.STROKE,
+                ha="center", va="center", path_effects=STROKE,
             )  # fmt: skip
     return picture
 
@@ -226,7 +228,7 @@ def _jacobian(found, fixed):
     inside = grids.resample_labels(fixed.brain().astype("uint8"), fixed.affine, grid)
     limit = np.quantile(np.abs(values[inside > 0] - 1), 0.995)
     limit = float(np.clip(limit, 0.05, 1))
-    picture = planes.planes(
+    picture = planes(
         values,
         quality.VOXEL_MM,
         outline=inside,
