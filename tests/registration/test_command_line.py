@@ -76,13 +76,8 @@ def folder(tmp_path):
     for name, content in texts.items():
         (tmp_path / name).write_bytes(content)
     x, y, z = GRID.centre
-    (tmp_path / "inside.csv").write_text(f"name,x,y,z
-a,{x},{y},{z}
-")
-    (tmp_path / "outside.csv").write_text(f"x,y,z
-{x},{y},{z}
-9000,0,0
-")
+    (tmp_path / "inside.csv").write_text(f"name,x,y,z\na,{x},{y},{z}\n")
+    (tmp_path / "outside.csv").write_text(f"x,y,z\n{x},{y},{z}\n9000,0,0\n")
     far = np.eye(4)
     far[0, 3] = 5000
     flat = np.diag([1.0, 1, 0, 1])
