@@ -1,6 +1,7 @@
 """Apply stored transforms: everything that `python -m registration apply` does."""
 
 import dataclasses
+import functools
 import pathlib
 import re
 
@@ -57,12 +58,15 @@ def apply(
             )
         onto = inputs.scan(reference)
         moving = _series(image) if _is_series(image, kind) else _volume(image, kind)
-    found = read_chain(chain, inverse)
+    # Points go against the transform, so that the other way needs no inverse.
+    found = read_chain(chain, inverse and kind != "points")
     tell("applying\n")
     with files.whole(out) as partial:
         if kind == "points":
-            # A transform leads from the reference to the image, points go along.
-            table.moved(pair.points_back(found, table.places)).save(partial)
+            carry = (
+                found.points if inverse else functools.partial(pair.points_back, found)
+            )
+            table.moved(carry(table.places)).save(partial)
         elif isinstance(moving, scans.Scan):
             moved = found.apply(moving, onto.grid)
             data = moved.image if kind == "image" else moved.labels

@@ -190,6 +190,17 @@ def warnings(numbers, moving, fixed, found, masks):
             f"{numbers['folded_percent']:.2f} % of the brain is folded: there the "
             "transform has no inverse."
         )
+    if numbers["log_jacobian_sd"] > 0.5:
+        said.append(
+            "The deformation is rough (spread of the log-Jacobian "
+            f"{numbers['log_jacobian_sd']:.2f}; below 0.4 between healthy heads): a "
+            "mask or the affine may be wrong. Look at the outlines."
+        )
+    if numbers["there_and_back_worst_mm"] and numbers["there_and_back_worst_mm"] > 5:
+        said.append(
+            "Somewhere the way there and back misses by "
+            f"{numbers['there_and_back_worst_mm']:.1f} mm."
+        )
     stretch = np.linalg.svd(found.affine[:3, :3], compute_uv=False)
     if stretch.max() > 1.6 or stretch.min() < 1 / 1.6:
         said.append(
