@@ -179,7 +179,8 @@ def warnings(numbers, moving, fixed, found, masks):
             "registration probably failed. Look at the outlines; give masks, or a "
             "rough alignment by --start."
         )
-    if after["ncc"] < max(0.5, numbers["before"]["ncc"]):
+    least = 0.5 if found.is_affine else 0.75
+    if after["ncc"] < max(least, numbers["before"]["ncc"]):
         said.append(
             f"The moved scan resembles the fixed one little (NCC {after['ncc']:.2f}, "
             f"before {numbers['before']['ncc']:.2f}): look at the pictures before you "
