@@ -30,6 +30,15 @@ def head(grid=GRID):
     return (100 * middle + noise).astype("float32"), labels.astype("uint8")
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Leave the pictures out, which take seconds; test_report looks at them."""
+    names = ("slider", "outlines", "lines", "jacobian")
+    monkeypatch.setattr(
+        pair.report, "pictures", lambda *scans: dict.fromkeys(names, "")
+    )
+
+
 @pytest.fixture
 def files(tmp_path):
     image, labels = head()
