@@ -33,7 +33,7 @@ table { border-collapse: collapse; margin: .4rem 0;
   font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; vertical-align: top; }
 caption { padding: .4rem .7rem; color: #444; font-size: .9rem; }
-thead th { white-space: nowrap; overflow-wrap: normal; }
+thead th, .small td:first-child { white-space: nowrap; overflow-wrap: normal; }
 .warning { border-left: 6px solid #d55e00; background: #fdf0e6; padding: .5rem .8rem;
   margin: .6rem 0; }
 .good { border-left: 6px solid #009e73; background: #e8f5f0; padding: .5rem .8rem;
