@@ -191,13 +191,13 @@ def warnings(numbers, moving, fixed, found, masks):
             f"{numbers['folded_percent']:.2f} % of the brain is folded: there the "
             "transform has no inverse."
         )
-    if numbers["log_jacobian_sd"] > 0.5:
+    if numbers["log_jacobian_sd"] > 0.57:
         said.append(
             "The deformation is rough (spread of the log-Jacobian "
-            f"{numbers['log_jacobian_sd']:.2f}; below 0.4 between healthy heads): a "
+            f"{numbers['log_jacobian_sd']:.2f}; 0.3 to 0.5 between healthy heads): a "
             "mask or the affine may be wrong. Look at the outlines."
         )
-    if numbers["there_and_back_worst_mm"] and numbers["there_and_back_worst_mm"] > 5:
+    if numbers["there_and_back_worst_mm"] and numbers["there_and_back_worst_mm"] > 8:
         said.append(
             "Somewhere the way there and back misses by "
             f"{numbers['there_and_back_worst_mm']:.1f} mm."
