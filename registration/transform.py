@@ -94,6 +94,37 @@ class Field:
         back = _found_back(self) if self.back is None else self.back
         return Field(self.grid, back, self.displacement)
 
+    def faded(self, rim_mm=24.0):
+        """Return the field on a larger grid, on whose rim it fades to nothing.
+
+        Beyond its grid a `Field` goes on with the value at its edge and ITK with none;
+        where there is none at the edge, all read the same.
+
+        Args:
+            rim_mm: How wide the rim is.
+
+        Returns:
+            `Field`; on the grid of this one it has the same displacement.
+        """
+        widths = np.ceil(rim_mm / self.grid.spacing).astype(int)
+        shift = np.eye(4)
+        shift[:3, 3] = -widths
+        shape = np.array(self.grid.shape) + 2 * widths
+        grid = grids.Grid(shape, self.grid.affine @ shift)
+        weight = np.ones(grid.shape, "float32")
+        for axis, (size, width) in enumerate(zip(self.grid.shape, widths, strict=True)):
+            along = np.arange(-width, size + width)
+            beyond = np.maximum(0, np.maximum(-along, along - size + 1))
+            others = [other for other in range(3) if other != axis]
+            side = np.expand_dims(1 - beyond / width, others)
+            weight = weight * side.astype("float32")
+        pad = [(width, width) for width in widths] + [(0, 0)]
+        there = np.pad(self.displacement, pad, mode="edge") * weight[..., None]
+        if self.back is None:
+            return Field(grid, there)
+        back = np.pad(self.back, pad, mode="edge") * weight[..., None]
+        return Field(grid, there, _mended(Field(grid, there), back, weight < 1))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Transform:
@@ -294,6 +325,18 @@ def _slabs(grid, factors):
     step = max(1, ROWS_AT_ONCE // row)
     for start in range(0, grid.shape[0], step):
         yield slice(start, min(start + step, grid.shape[0]))
+
+
+def _mended(field, back, rim, steps=6):
+    """Follow a field's way back anew where it meets the rim on which it was faded."""
+    points = field.grid.points()
+    meets = rim | fetch(rim, field.grid.affine, points + back)
+    here = points[meets].astype("float64")
+    there = here + back[meets]
+    for _ in range(steps):
+        there = here + there - field.points(there)
+    back[meets] = (there - here).astype("float32")
+    return back
 
 
 def _found_back(field):

@@ -93,6 +93,9 @@ def test_the_imports_run_one_way():
         ("registration.transform", {"keras", "helpers", "registration.show"}),
         ("registration.runtime", {"keras", "helpers", "registration.show"}),
         ("registration.itk", {"keras", "helpers", "registration.show"}),
+        ("registration.pair", {"keras", "tensorflow"}),
+        ("registration.apply", {"keras", "tensorflow"}),
+        ("registration.__main__", {"keras", "numpy", "registration.pair"}),
     ],
 )
 def test_a_fresh_process_starts_no_more_than_it_needs(module, without):
