@@ -450,8 +450,10 @@ print({key: f"{value.mean():+.2f}" for key, value in gain.items()})
 # everything above uses your scans. A BIDS dataset works as it is, fMRIPrep's
 # derivatives included: `T1w` files are the scans, `desc-brain_mask` the masks, `dseg`
 # the labels. In any other folder the names `anna.nii.gz`, `anna_mask.nii.gz` and
-# `anna_labels.nii.gz` belong together. A file that cannot be trusted is listed with the
-# reason, and the others are used. Scans must show what this cohort shows, heads at T1.
+# `anna_labels.nii.gz` belong together; `masks/anna.nii.gz` works too. A word such as
+# `T2`, `FLAIR` or `brain` in a file's or folder's name says that it is no T1 scan. A
+# file that cannot be trusted is listed with the reason, and the others are used. Scans
+# must show what this cohort shows, heads at T1.
 #
 # Neither mask nor labels? Then `masks.find` carries the mask of another head over, by
 # the affine network of the next notebook; [notebook 06](06_skull_stripping.ipynb) says
