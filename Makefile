@@ -16,7 +16,7 @@ NBVAL := --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg \
 # The kernel is the one of .venv, also where the reader has another of that name.
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: run store test unit lab lint format sync figures bench readme kernels links lock \
+.PHONY: run store test unit lab lint format sync figures bench readme kernels links lock export \
 	site test-browser test-backends test-oldest clean help
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make site           build the static site;  make test-browser: try its sliders"
 	@echo "make test-backends  the tests of helpers on JAX and PyTorch"
 	@echo "make test-oldest    the tests of helpers on TensorFlow 2.19, Keras 3.10"
+	@echo "make export         write models/*.onnx anew after a training"
 	@echo "make kernels        install a CPU and a GPU kernel specification in .venv"
 	@echo "make readme         fill the tables of README.md, draw the house anew"
 	@echo "make links          point every link at the remote, or at REPO=owner/name"
@@ -105,6 +106,12 @@ test-backends:
 	@$(PYTHON) tools/environment.py .venv-backends requirements/backends.txt \
 		--constraint requirements.lock
 	.venv-backends/bin/python -m tools.helper_tests jax torch
+
+# The networks as registration/runtime.py runs them; PyTorch writes them.
+export:
+	@$(PYTHON) tools/environment.py .venv-backends requirements/backends.txt \
+		requirements/export.txt --constraint requirements.lock --stamp .installed-export
+	.venv-backends/bin/python models/export.py
 
 test-oldest:
 	@$(PYTHON) tools/environment.py .venv-oldest requirements.txt \

@@ -132,29 +132,38 @@ def value_and_gradient(function):
     """Return a function that gives the value of `function` and its gradient.
 
     Args:
-        function: Callable whose first argument is a float tensor and whose result
-            is a scalar or a tensor; a tensor is summed for the gradient.
+        function: Callable whose first argument is a float tensor, or a list of them
+            such as a network's weights, and whose result is a scalar or a tensor; a
+            tensor is summed for the gradient.
 
     Returns:
-        Callable `(tensor, *rest) -> (value, gradient)`; the gradient has the shape
-        of the first argument.
+        Callable `(tensors, *rest) -> (value, gradient)`; the gradient is shaped as
+        the first argument, a list if that is one.
     """
 
-    def with_gradient(tensor, *rest):
-        tensor = keras.ops.convert_to_tensor(tensor)
+    def with_gradient(tensors, *rest):
+        many = isinstance(tensors, (list, tuple))
+        given = tensors if many else [tensors]
+        given = [keras.ops.convert_to_tensor(tensor) for tensor in given]
+
+        def inner(given):
+            return function(given if many else given[0], *rest)
+
         if NAME == "tensorflow":
             with tf.GradientTape() as tape:
-                tape.watch(tensor)
-                value = function(tensor, *rest)
-            return value, tape.gradient(value, tensor)
-        if NAME == "jax":
-            value, pullback = jax.vjp(lambda t: function(t, *rest), tensor)
-            return value, pullback(jax.numpy.ones_like(value))[0]
-        tensor = tensor.detach().clone().requires_grad_(True)
-        with torch.enable_grad():
-            value = function(tensor, *rest)
-            (gradient,) = torch.autograd.grad(value.sum(), tensor)
-        return value.detach(), gradient
+                tape.watch(given)
+                value = inner(given)
+            gradient = tape.gradient(value, given)
+        elif NAME == "jax":
+            value, pullback = jax.vjp(inner, given)
+            (gradient,) = pullback(jax.numpy.ones_like(value))
+        else:
+            given = [tensor.detach().clone().requires_grad_(True) for tensor in given]
+            with torch.enable_grad():
+                value = inner(given)
+                gradient = list(torch.autograd.grad(value.sum(), given))
+            value = value.detach()
+        return value, gradient if many else gradient[0]
 
     return with_gradient
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from helpers.backend import ops
 
+_FLOOR = 1e-5
 _FORCE_FLOOR = 1e-3
 
 
@@ -61,22 +62,49 @@ def force(fixed, moved, window=5):
             "fixed and moved must both be (batch, *shape, 1). "
             f"Received: {tuple(fixed.shape)} and {tuple(moved.shape)}"
         )
-    box = _box_mean(fixed.shape[1:-1], window)
-    spread = _box_mean(fixed.shape[1:-1], window, adjoint=True)
-    (fixed, mean_fixed), (moved, mean_moved), covariance, fixed_scale, moved_scale = (
-        _statistics(fixed, moved, box, _FORCE_FLOOR)
-    )
-    scale = fixed_scale * moved_scale
-    pull = (covariance + _FORCE_FLOOR) * scale * ops.square(moved_scale)
-    slope = spread(scale) * fixed - spread(scale * mean_fixed)
-    slope = slope - spread(pull) * moved + spread(pull * mean_moved)
-    result = slope * _central_differences(moved)
+    result = _slope(fixed, moved, window, _FORCE_FLOOR, _FORCE_FLOOR)
+    result = result * central_differences(_centre(moved))
     axes = tuple(range(1, len(result.shape)))
     square = ops.mean(ops.square(result), axis=axes, keepdims=True)
     return result * ops.rsqrt(square + 1e-4)
 
 
-def _statistics(fixed, moved, box, floor=1e-5):
+def slope(fixed, moved, window=5):
+    """Return the derivative of the sum of `ncc_map` by the moved image.
+
+    Its closed formula, several times faster than what a backend derives by itself.
+
+    Args:
+        fixed: Float tensor `(batch, *shape, 1)`.
+        moved: Float tensor of the same shape.
+        window: Odd window width in voxels.
+
+    Returns:
+        Float tensor of the same shape.
+
+    Raises:
+        ValueError: If the window is not odd and positive.
+    """
+    return _slope(fixed, moved, window, _FLOOR, 0.0)
+
+
+def _slope(fixed, moved, window, floor, rest):
+    """Return the derivative, as if `rest` were added to the covariance in part of it.
+
+    With the variances' floor as `rest`, equal images have no slope at all.
+    """
+    box = _box_mean(fixed.shape[1:-1], window)
+    spread = _box_mean(fixed.shape[1:-1], window, adjoint=True)
+    (fixed, mean_fixed), (moved, mean_moved), covariance, fixed_scale, moved_scale = (
+        _statistics(fixed, moved, box, floor)
+    )
+    scale = fixed_scale * moved_scale
+    pull = (covariance + rest) * scale * ops.square(moved_scale)
+    steady = spread(pull * mean_moved - scale * mean_fixed)
+    return spread(scale) * fixed - spread(pull) * moved + steady
+
+
+def _statistics(fixed, moved, box, floor=_FLOOR):
     """Return both images with their means, their covariance and 1 / deviations."""
     fixed, moved = (_centre(image) for image in (fixed, moved))
     mean_fixed, mean_moved = box(fixed), box(moved)
@@ -126,8 +154,15 @@ def _window_means(size, window):
     return (inside / inside.sum(axis=1, keepdims=True)).astype("float32")
 
 
-def _central_differences(image):
-    """Return `(batch, *shape, ndim)` from `(batch, *shape, 1)`, 0 at the border."""
+def central_differences(image):
+    """Return the slope of an image along each axis, 0 at the border.
+
+    Args:
+        image: Float tensor `(batch, *shape, 1)`.
+
+    Returns:
+        Float tensor `(batch, *shape, ndim)` a voxel.
+    """
     ndim = len(image.shape) - 2
     differences = []
     for axis in range(1, ndim + 1):

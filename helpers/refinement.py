@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from helpers import affines, losses, training, transforms
+from helpers import affines, local_ncc, losses, training, transforms
 from helpers.backend import ops
 
 # As many losses are kept with their programs; an older one is let go.
@@ -131,3 +131,52 @@ def _velocity_objective(loss, smooth, squarings, factor):
         return loss(fixed, moved, *weights) + smooth * losses.smoothness(field)
 
     return objective
+
+
+def descend(velocity, first, second, scalars, moving, fixed, smooth=0.3, squarings=5):
+    """Make one step of `velocity` by closed formulas, where nothing differentiates.
+
+    The force of the local NCC in windows of 5 voxels on the displacement is taken for
+    the force on the velocity, as greedy methods do. So 15 steps at a rate of 0.25 come
+    near what `velocity` reaches in 30, and a program of them needs no gradients.
+
+    Args:
+        velocity: Float tensor `(1, *grid, ndim)`, as `start` of `velocity`.
+        first: As of `training.adam`.
+        second: As of `training.adam`.
+        scalars: Float tensor `(2,)`: learning rate, and number of the step from 1.
+        moving: Float tensor `(1, *shape, 1)`.
+        fixed: Float tensor of the same shape.
+        smooth: Weight of the diffusion smoothness of the velocity.
+        squarings: Of `transforms.integrate_velocity`.
+
+    Returns:
+        The new velocity, first and second.
+
+    Reference:
+        Avants et al., Medical Image Analysis 12 (2008).
+    """
+    shape = moving.shape[1:-1]
+    factor = shape[0] // velocity.shape[1]
+    displacement = transforms.upsample_displacement(
+        transforms.integrate_velocity(velocity, squarings), factor
+    )
+    moved = transforms.warp(moving, displacement)
+    force = local_ncc.slope(fixed, moved) * local_ncc.central_differences(moved)
+    force = force * (factor ** (len(shape) + 1) / np.prod(shape))
+    force = ops.average_pool(force, factor) if factor > 1 else force
+    gradient = smooth * _smoothness_gradient(velocity) - force
+    return training.adam(velocity, gradient, first, second, scalars[0], scalars[1])
+
+
+def _smoothness_gradient(field):
+    """Return the gradient of `losses.smoothness`, diffusion, of one sample."""
+    ndim, total = len(field.shape) - 2, 0.0
+    for axis in range(1, ndim + 1):
+        rows = ops.moveaxis(field, axis, 0)
+        change = rows[1:] - rows[:-1]
+        rest = [(0, 0)] * (len(field.shape) - 1)
+        part = ops.pad(change, [(1, 0), *rest]) - ops.pad(change, [(0, 1), *rest])
+        weight = 2.0 / (ndim * int(np.prod(change.shape)))
+        total = total + ops.moveaxis(part, 0, axis) * weight
+    return total

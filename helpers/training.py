@@ -200,15 +200,36 @@ def refine(objective, start, data, steps, learning_rate):
 
 @functools.lru_cache(8)
 def _adam_step(objective):
-    """Compile one step of Adam (Kingma and Ba, ICLR 2015)."""
+    """Compile a step: the objective, its gradient, Adam."""
 
     def step(parameters, first, second, scalars, *data):
         rate, count = scalars[0], scalars[1]
         value, gradient = backend.value_and_gradient(objective)(parameters, *data)
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * ops.square(gradient)
-        corrected = first / (1 - 0.9**count)
-        scale = ops.sqrt(second / (1 - 0.999**count)) + 1e-8
-        return parameters - rate * corrected / scale, first, second, value
+        moved = adam(parameters, gradient, first, second, rate, count)
+        return *moved, value
 
     return backend.traced(step)
+
+
+def adam(parameters, gradient, first, second, rate, count):
+    """Make one step of Adam.
+
+    Args:
+        parameters: Float tensor.
+        gradient: Float tensor of the same shape.
+        first: Running mean of the gradient, zeros at the start.
+        second: Running mean of its square, zeros at the start.
+        rate: Learning rate, a scalar tensor.
+        count: Number of this step from 1, a scalar tensor.
+
+    Returns:
+        The new parameters, first and second.
+
+    Reference:
+        Kingma and Ba, ICLR 2015.
+    """
+    first = 0.9 * first + 0.1 * gradient
+    second = 0.999 * second + 0.001 * ops.square(gradient)
+    corrected = first / (1 - 0.9**count)
+    scale = ops.sqrt(second / (1 - 0.999**count)) + 1e-8
+    return parameters - rate * corrected / scale, first, second

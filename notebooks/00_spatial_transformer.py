@@ -525,23 +525,31 @@ show.rows(
     alt="The pair that gained most and the pair that gained least",
 )
 
+# %%
+shrunk = 1 / np.linalg.det(np.asarray(found)[worst, :, :2])
+print(f"the area of the digit that gained least became {shrunk:.0%} of what it was")
+
 # %% [markdown]
-# Show the worst as well as the best, always. A seven that is written with a bar, or far
-# from the fixed one, ends in a place where no small change helps.
+# Show the worst as well as the best, always. A stroke that lies beside its partner and
+# not on it costs less the smaller it is. So the descent made the digit small instead of
+# turning it, and ended where no small change helps.
 #
 # ## A pitfall: no overlap, no slope
 # The slope of a picture is zero on black ground. So what happens to a digit that starts
 # beside the fixed one instead of on it? We shift the moving seven further and further
-# to the side, and run the same descent each time. Where does it stop working?
+# to the right, and run the same descent each time. A wide black frame around both keeps
+# the digit whole, so that the distance is all that changes. Where does it stop working?
 
 # %%
-shifts = np.arange(0, 15, 2)
-starts = np.stack([affine_of(shift_columns=s) for s in shifts]).astype("float32")
-shifted = move(np.repeat(pair[0], len(shifts), axis=0), starts)
-goals = np.repeat(pair[1], len(shifts), axis=0)
+frame = ((0, 0), (16, 16), (16, 16), (0, 0))
+roomy, goal = (np.pad(image, frame) for image in pair)
+shifts = np.arange(0, 22, 3)
+shifted = np.concatenate([np.roll(roomy, s, axis=2) for s in shifts])
+goals = np.repeat(goal, len(shifts), axis=0)
 reached, _, _ = descend(shifted, goals, settings.steps)
 ended = move(shifted, reached)
 back = metrics.ncc(goals, ended)
+common = [int(np.sum((image > 0.1) & (goal[0] > 0.1))) for image in shifted]
 starting = {f"by {s}": image for s, image in zip(shifts, shifted, strict=True)}
 ends = {f"{s}: NCC {n:.2f}": i for s, n, i in zip(shifts, back, ended, strict=True)}
 show.panels(
@@ -553,12 +561,17 @@ show.panels(
     alt="Digits shifted further and further, and what the descent makes of each",
 )
 
+# %%
+print("pixels in common at the start:", dict(zip(shifts.tolist(), common, strict=True)))
+assert back[0] > 0.7, "the digit is not found from where it lies"
+assert common[-1] == 0 and back[-1] < 0.2, "no stroke in common, and found all the same"
+
 # %% [markdown]
-# As long as the strokes overlap, the descent finds home, also from several pixels away.
-# Beyond that, moving the grid a little changes nothing for the better. Black on black
-# costs less than two strokes in different places, so the descent shrinks the digit or
-# pushes it out of the picture, and from there no slope leads back. The code is right,
-# the loss has fallen, and the result is wrong.
+# As long as a good part of the strokes overlaps, the descent finds home, also from many
+# pixels away. Beyond that, moving the grid a little changes nothing for the better.
+# Black on black costs less than two strokes in different places, so the descent shrinks
+# the digit, and from there no slope leads back. The code is right, the loss has fallen,
+# and the result is wrong.
 #
 # This is the **capture range**. It is the reason why registration in practice starts
 # from something sensible (the centres of mass, in the notebooks on heads), works from

@@ -30,9 +30,9 @@
 # - how far apart two unaligned heads are, in millimetres and in overlap;
 # - how to point this whole series at scans of your own.
 #
-# **What you'll need.** The notion of a displacement from the
-# [first notebook](00_spatial_transformer.ipynb). It takes about a minute to run on two
-# CPU cores once the scans are on disk, and 20 minutes to read.
+# **What you'll need.** The notion of a displacement from
+# [notebook 00](00_spatial_transformer.ipynb). It takes about a minute to run on two CPU
+# cores once the scans are on disk, and 20 minutes to read.
 
 # %% tags=["bootstrap"]
 # Find the repository. On Google Colab: fetch it, and install what is missing.
@@ -110,6 +110,7 @@ print(f"{fixed.mask.sum() * settings.voxel_mm**3 / 1e6:.2f} litres inside the sk
 show.slices(
     fixed.image,
     settings.voxel_mm,
+    centre=fixed.grid.centre,
     title="The fixed head",
     description="Sagittal, coronal and axial slices of the scan all others move to.",
 )
@@ -122,8 +123,11 @@ show.slices(
 # ## Where a voxel lies
 # A scan is an array of numbers *and* an affine, a 4 × 4 matrix that takes the indices
 # of a voxel to millimetres in the world: how far to the **R**ight, **A**nterior (front)
-# and **S**uperior (top). Its columns are the steps from one voxel to the next, so their
-# lengths are the voxel sizes and their directions the orientation.
+# and **S**uperior (top). The axes of the pictures here count these millimetres; where
+# zero lies, the scanner decided. The matrix' columns are the steps from one voxel to
+# the next, so their lengths are the voxel sizes and their directions the orientation.
+# Its determinant is the volume of a voxel, and the sign says whether the array is
+# right-handed as R, A, S is (plus) or mirrored (minus), which the affine undoes.
 
 # %%
 native = scans.fixed.native(0)
@@ -131,6 +135,7 @@ stored = native.stored.affine if native.stored else native.affine
 print(stored)
 print("voxel size in mm:", nibabel.affines.voxel_sizes(stored))
 print("the array's axes run to:", *nibabel.aff2axcodes(stored))
+print(f"determinant: {np.linalg.det(stored[:3, :3]):.2f} mm³")
 
 # %% [markdown]
 # Scanners store arrays in any order. To see what that does we write the fixed head to
@@ -197,6 +202,7 @@ print("both files, once read:", np.array_equal(read["RAS"].image, read["PSR"].im
 show.planes(
     read["PSR"].image,
     read["PSR"].grid.spacing,
+    centre=read["PSR"].grid.centre,
     alt="Three planes of the head that was stored as PSR, now the right way up",
 )
 
@@ -245,6 +251,7 @@ shining = 1000 * native.image
 shining[40:43, 60:63, 4:12] = 10_000
 show.planes(
     voxel_mm=native.grid.spacing,
+    centre=native.grid.centre,
     range=by_range(shining),
     percentiles=by_percentiles(shining),
     limits=(0, 1),
@@ -289,15 +296,16 @@ picture
 # How much of the head that we see would you guess lies outside it?
 
 # %%
-centre_mm = np.argwhere(fixed.mask).mean(axis=0) + 0.5 - np.array(scans.shape) / 2
-centre_mm = tuple(centre_mm * settings.voxel_mm)
+middle = np.argwhere(fixed.mask).mean(axis=0)
+middle_mm = nibabel.affines.apply_affine(fixed.affine, middle)
+world = {"centre": fixed.grid.centre, "at": middle_mm}
 seen = fixed.image > intensity.otsu(fixed.image.ravel())
 outside = np.mean(~fixed.mask[seen])
 print(f"{outside:.0%} of the voxels that are brighter than air lie outside the brain")
 show.planes(
     fixed.image,
     settings.voxel_mm,
-    at=centre_mm,
+    **world,
     outline=fixed.mask,
     level=0.5,
     alt="The fixed head with the brain mask outlined",
@@ -312,7 +320,7 @@ show.planes(
 # %%
 show.planes(
     voxel_mm=settings.voxel_mm,
-    at=centre_mm,
+    **world,
     whole=fixed.image,
     stripped=fixed.stripped().image,
     alt="The fixed head with skull, and stripped of everything but the brain",
@@ -375,7 +383,7 @@ after = sum(align(scans.train.scan(i)).image for i in train) / len(train)
 # %%
 show.planes(
     voxel_mm=settings.voxel_mm,
-    at=centre_mm,
+    **world,
     fixed=fixed.image,
     unaligned=before,
     centred_and_scaled=after,
@@ -442,8 +450,10 @@ print({key: f"{value.mean():+.2f}" for key, value in gain.items()})
 # everything above uses your scans. A BIDS dataset works as it is, fMRIPrep's
 # derivatives included: `T1w` files are the scans, `desc-brain_mask` the masks, `dseg`
 # the labels. In any other folder the names `anna.nii.gz`, `anna_mask.nii.gz` and
-# `anna_labels.nii.gz` belong together. A file that cannot be trusted is listed with the
-# reason, and the others are used. Scans must show what this cohort shows, heads at T1.
+# `anna_labels.nii.gz` belong together; `masks/anna.nii.gz` works too. A word such as
+# `T2`, `FLAIR` or `brain` in a file's or folder's name says that it is no T1 scan. A
+# file that cannot be trusted is listed with the reason, and the others are used. Scans
+# must show what this cohort shows, heads at T1.
 #
 # Neither mask nor labels? Then `masks.find` carries the mask of another head over, by
 # the affine network of the next notebook; [notebook 06](06_skull_stripping.ipynb) says
@@ -497,7 +507,7 @@ print(f"NCC of the fixed brain with its mirror image: {to_mirror:.2f}")
 print(f"with the most alike of the aligned test brains: {max(to_others):.2f}")
 show.planes(
     voxel_mm=settings.voxel_mm,
-    at=centre_mm,
+    **world,
     one=mirrored.image,
     other=fixed.image,
     alt="A head and its mirror image; nothing in the picture tells which is which",

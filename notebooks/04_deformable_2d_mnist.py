@@ -411,7 +411,9 @@ def portrait(found, i, title=""):
     axes = picture.subplots(1, 4, width_ratios=(1, 1.03, 1, 1.03))
     axes[0].imshow(found["moved"][i, ..., 0], cmap="gray", vmin=0, vmax=1)
     axes[0].set(title=title or "moved", xlabel="column (pixels)", ylabel="row (pixels)")
-    show.quiver(field, image=goal[i], ax=axes[1], title="arrows, on the fixed digit")
+    longest = float(np.linalg.norm(direct["transform"][i], axis=-1).max())
+    title = "arrows, on the fixed digit"
+    show.quiver(field, image=goal[i], limit=longest, ax=axes[1], title=title)
     show.grid(displacement=field, image=test[i], step=1, ax=axes[2])
     axes[2].set_title("grid, on the moving digit")
     show.jacobian(determinant(field[None])[0], ax=axes[3], limit=1)
@@ -595,9 +597,9 @@ portrait(diffeomorphic, case, "diffeomorphic")
 
 # %% [markdown]
 # Above the direct network, below the diffeomorphic one, on the same pair with the same
-# λ. The digits look alike; the black pixels are gone, and no two lines cross. The NCC
-# pays a little for it: some of what the direct network matched it had matched by
-# folding.
+# λ and the same scales. The digits look alike; the black pixels are gone, and no two
+# lines cross. The NCC pays a little for it: some of what the direct network matched it
+# had matched by folding.
 #
 # ## Watch it flow
 # A velocity knows the whole way and not just its end. Integrate $t \cdot v$ for $t$
@@ -799,57 +801,77 @@ show.table(("there and back (pixels)", f"mean of {count} pairs"), rows)
 # Take threes as moving and eights as fixed images. A right answer does not exist: an
 # eight has two closed loops, and no deformation closes a loop that is open. What will
 # the NCC be? First a direct descent on the displacement with a small λ, then one on a
-# velocity with the λ of this notebook; no network takes part.
+# velocity with the λ of this notebook; no network takes part. As a control, the same
+# two descents between eights and eights.
 
 # %%
-threes, eights = (mnist.load(digit)["test"][:16] for digit in (3, 8))
+eights = mnist.load(8)["test"]
+asked = {"three": mnist.load(3)["test"][:16], "eight": eights[16:32]}
+eights = eights[:16]
 nothing = np.zeros((16, *shape, 2), "float32")
-options = {"loss": losses.ncc_loss, "steps": 150, "learning_rate": 0.1}
-plain = refinement.velocity(
-    threes, eights, nothing, smooth=0.005, squarings=0, **options
-)
-flow = refinement.velocity(
-    threes, eights, nothing, smooth=LAMBDA, squarings=7, **options
-)
-flow = transforms.integrate_velocity(flow)
-cases = {"before": nothing, "direct": np.asarray(plain), "velocity": np.asarray(flow)}
-pictures = {name: np.asarray(transforms.warp(threes, u)) for name, u in cases.items()}
+
+
+def descended(moving):
+    """Register to the eights without a network; return displacements by name."""
+    options = {"loss": losses.ncc_loss, "steps": 150, "learning_rate": 0.1}
+    plain = refinement.velocity(
+        moving, eights, nothing, smooth=0.005, squarings=0, **options
+    )
+    flow = refinement.velocity(
+        moving, eights, nothing, smooth=LAMBDA, squarings=7, **options
+    )
+    flow = transforms.integrate_velocity(flow)
+    found = {"before": nothing, "direct": plain, "velocity": flow}
+    return {name: np.asarray(field) for name, field in found.items()}
+
+
+cases = {name: descended(moving) for name, moving in asked.items()}
 
 # %%
+pictures = {
+    kind: np.asarray(transforms.warp(asked["three"], field))
+    for kind, field in cases["three"].items()
+}
 lines(
     "Nine threes turned into eights",
-    moving=threes[few],
+    moving=asked["three"][few],
     direct=pictures["direct"][few],
     velocity=pictures["velocity"][few],
     fixed=eights[few],
 )
 
 # %%
-usual = {"sevens, learned": (diffeomorphic["transform"], diffeomorphic["moved"], goal)}
-eight = {f"three to eight, {k}": (u, pictures[k], eights) for k, u in cases.items()}
 rows, warning = [], {}
-for name, (u, moved, target) in (usual | eight).items():
-    folds = metrics.folding(u)
-    values = (
-        metrics.ncc(target, moved),
-        folds["folded_percent"],
-        folds["log_jacobian_sd"],
-    )
-    warning[name] = [value.mean() for value in values]
-    rows.append((name, *map("{:.3f}".format, warning[name])))
+for digit, fields in cases.items():
+    for kind, field in fields.items():
+        folds = metrics.folding(field)
+        ncc = metrics.ncc(eights, np.asarray(transforms.warp(asked[digit], field)))
+        values = ncc, folds["folded_percent"], folds["log_jacobian_sd"]
+        warning[digit, kind] = values
+        cells = [f"{value.mean():.3f}" for value in values]
+        rows.append((f"{digit} to eight, {kind}", *cells))
 show.table(("", "NCC", "folded (%)", "sd of log determinant"), rows)
 
+# %%
+sds = [warning[digit, "velocity"][2] for digit in asked]
+wider = np.mean(sds[0][:, None] > sds[1])
+print(f"a three is bent more than an eight in {wider:.0%} of all such pairs of pairs")
+
 # %% [markdown]
-# The direct descent turns threes into fine eights, with an NCC that the network reaches
-# between two sevens, and folds to get there: it closes the loops by pulling strokes
-# over each other. The velocity is hardly worse, and folds far less: it draws the loops
-# shut as far as the pixels can tell. Both pictures are convincing, and both are
-# meaningless, because the two images do not show the same thing.
+# The direct descent turns threes into eights, with an NCC that the network reaches
+# between two sevens: it closes the loops by pulling strokes over each other. The
+# velocity folds far less and smears more. Every field is meaningless, because the two
+# images do not show the same thing, and no NCC says so. The same happens with a tumour
+# in one of two brains.
 #
-# The same happens with a tumour in one of two brains. What warns us is never the
-# similarity. It is the folding, and the spread of the determinant (its logarithm's
-# standard deviation), which is far above what two sevens need. A registration program
-# answers any question you ask; whether the question makes sense is for you.
+# What would warn us? One would like to answer: the folds, and the spread of the
+# determinant (the standard deviation of its logarithm). The control says how far that
+# goes. Most of the folds come from the direct descent and its small λ: it folds nearly
+# as much between two eights. The spread of the velocity is larger for threes, in most
+# cases and not in all. So such numbers are worth something only beside those of pairs
+# that are known to be right, found in the same way, and even then they may miss. A
+# registration program answers any question you ask; whether the question makes sense is
+# for you.
 #
 # ## The notebook checks its claims
 
@@ -875,9 +897,9 @@ if (digits["source"], DIGIT) == ("mnist", 7):
     assert table["diffeomorphic", LAMBDA][0] >= 0.94
     assert table["direct", LAMBDA][1] > 0.5
     assert same["learned + refinement"] > same["DIPY SyN (CC)"] - 0.01
-    assert warning["three to eight, direct"][0] > 0.9
-    spread = [values[2] for values in warning.values()]
-    assert spread[0] < spread[3] and warning["three to eight, direct"][1] > 1
+    assert warning["three", "direct"][0].mean() > 0.9
+    folds = [warning[digit, "direct"][1].mean() for digit in asked]
+    assert folds[1] > folds[0] / 2 and 0.5 < wider < 1
 
 # %% [markdown]
 # ## Exercises

@@ -22,9 +22,9 @@
 # A network sees two heads that an affine has aligned, and answers with a velocity
 # for every second voxel.
 #
-# **What you'll do.** Train VoxelMorph on 125 heads, score it by labels that it never
-# saw, refine its answers for the pair at hand, and hold all of it against SyN, the
-# classical method that has been the one to beat since 2008.
+# **What you'll do.** Train VoxelMorph on the heads of a cohort, score it by labels that
+# it never saw, refine its answers for the pair at hand, and hold all of it against SyN,
+# the classical method that has been the one to beat since 2008.
 #
 # **What you'll learn**
 #
@@ -379,7 +379,7 @@ show.table(("network", "weights", "grid of the field"), rows)
 # then again at 2 mm, at the scan as the first look has moved it; the two velocities
 # are added and integrated as one. Both looks are shown the force. Five short trainings
 # at 4 mm compare the parts: both losses, the direct and the diffeomorphic field, one
-# look and two, with the force and without. What do you expect of the folds?
+# look and two, with the force and without. Who will be ahead after so few steps?
 
 # %%
 small_train = np.concatenate([shrink(unit(image[None])) for image in train])
@@ -582,8 +582,8 @@ picture
 # another. The determinant says how volumes differ: the ventricles of the fixed head are
 # wide, so they are read from a smaller region of the moving one.
 #
-# The same in labels: the outlines of the fixed structures over the moving labels before
-# and after.
+# The same in labels, before and after, beside those of the fixed head. Follow the dark
+# ventricles.
 
 # %%
 shown = {"affine": affinely, "affine_and_field": moved, "fixed": fixed_scan}
@@ -655,8 +655,9 @@ for count, error in enumerate(errors):
 # %% [markdown]
 # ## Refinement: a few steps for the pair at hand
 # The network has learned what helps *on average*. `refinement.velocity` goes on from
-# its answer with the same loss, on this one velocity, as the affine refinement of
-# notebook 03 did on twelve numbers; `training.refine` is the Adam that both share.
+# its answer with the same similarity and twice the weight of the smoothness, since a
+# few steps on one pair fold more easily, on this one velocity, as the affine refinement
+# of notebook 03 did on twelve numbers; `training.refine` is the Adam that both share.
 
 # %%
 refine = functools.partial(refinement.velocity, smooth=0.2, steps=30, squarings=5)
@@ -707,8 +708,8 @@ show.table((f"test scan 0 to test scan {last}", "Dice"), rows)
 # ```
 #
 # ## The classical method, live
-# SyN in DIPY, with the correlation in windows of seven voxels as its metric, on the
-# same images after the same affine.
+# SyN in DIPY, with the correlation in windows of nine voxels as its metric (a radius of
+# four, DIPY's default), on the same images after the same affine.
 
 # %%
 import logging
@@ -750,11 +751,11 @@ scorecard.table("05_voxelmorph_3d_t1", results)
 from pathlib import Path
 
 path = Path(root) / "benchmarks/results/dense_summary.csv"
-stored_table = pd.read_csv(path) if path.exists() else pd.DataFrame({"targets": []})
+stored_table = pd.read_csv(path)
 wanted_columns = ("targets", "input", "method", "pairs", "of", "dice", "dice_sd")
 wanted_columns += ("folding", "log_jacobian_sd", "inverse_mm", "tre_mm", "seconds")
 shown_columns = [c for c in wanted_columns if c in stored_table]
-stored_table[shown_columns].round(3).dropna(axis=1, how="all")
+show.table(stored_table[shown_columns].round(3).dropna(axis=1, how="all"))
 
 # %% [markdown]
 # ## The blur becomes a cortex

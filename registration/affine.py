@@ -34,7 +34,7 @@ def register(moving, fixed, model, steps=0, learning_rate=0.01, use_mask=False):
         if use_mask:
             brain = fixed.brain().astype("float32")
             brain = prepare.resample(brain, fixed.affine, np.eye(4), pair.grid)
-            weights = ops.max_pool(brain, 5, 1, padding="same")
+            weights = prepare.dilated(brain, 5)
         found = refinement.affine(
             pair.moving,
             pair.fixed,

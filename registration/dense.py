@@ -86,8 +86,19 @@ def _integrate(factor, squarings):
     return backend.traced(integrate)
 
 
-@backend.traced
-def _polish(displacement, inverse):
+def polished(displacement, inverse):
+    """Bring the flow back nearer to the inverse of the flow there.
+
+    Args:
+        displacement: Float tensor `(1, *shape, 3)` in voxels.
+        inverse: Float tensor of the same shape, nearly its inverse.
+
+    Returns:
+        Float tensor of the same shape.
+    """
     for _ in range(POLISHING):
         inverse = -transforms.warp(displacement, inverse, fill="edge")
     return inverse
+
+
+_polish = backend.traced(polished)

@@ -7,7 +7,6 @@ import pathlib
 import re
 import typing
 
-from helpers import networks
 from registration import files
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "models"
@@ -62,6 +61,31 @@ def load(name, folder=None):
         ValueError: If there is no such model, its contract is incomplete, or its
             weights are not the ones whose sha256 was stored.
     """
+    # Keras starts with this import; `registration.runtime` does without.
+    from helpers import networks
+
+    stored = contract(name, folder)
+    weights = whole(f"{name}.weights.h5", stored["sha256"], folder)
+    network = getattr(networks, stored["builder"])(**stored["options"])
+    network.load_weights(weights)
+    names = ("voxel_mm", "expects", "training", "options")
+    return Model(name, network, *(stored[key] for key in names))
+
+
+def contract(name, folder=None):
+    """Read what a stored network must be given; starts no Keras.
+
+    Args:
+        name: See `load`.
+        folder: See `load`.
+
+    Returns:
+        Dict with `builder`, `options`, `voxel_mm`, `expects`, `training`, `sha256` and,
+        where the network was exported, `onnx_sha256`: a dict of file names.
+
+    Raises:
+        ValueError: If there is no such model, or its contract is incomplete.
+    """
     folder = FOLDER if folder is None else pathlib.Path(folder)
     _check_name(name)
     path = folder / f"{name}.json"
@@ -70,17 +94,33 @@ def load(name, folder=None):
         raise ValueError(f"name must be one of {names}. Received: {name!r}")
     stored = json.loads(path.read_text())
     _check_contract(path, stored)
-    weights = folder / f"{name}.weights.h5"
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
-    if found != stored["sha256"]:
+    return stored
+
+
+def whole(file, sha256, folder=None):
+    """Return the path of a stored file, once it is known to be the one stored.
+
+    Args:
+        file: Its name.
+        sha256: What its contract says.
+        folder: See `load`.
+
+    Returns:
+        `pathlib.Path`.
+
+    Raises:
+        ValueError: If the file is missing, or another one.
+    """
+    path = (FOLDER if folder is None else pathlib.Path(folder)) / file
+    if not path.exists():
+        raise ValueError(f"{path} is missing; fetch it again. Received: no file")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
         raise ValueError(
-            f"{weights} is damaged or was changed; fetch it again. Its sha256 should "
-            f"be {stored['sha256']}. Received: {found}"
+            f"{path} is damaged or was changed; fetch it again. Its sha256 should be "
+            f"{sha256}. Received: {found}"
         )
-    network = getattr(networks, stored["builder"])(**stored["options"])
-    network.load_weights(weights)
-    names = ("voxel_mm", "expects", "training", "options")
-    return Model(name, network, *(stored[key] for key in names))
+    return path
 
 
 def store(network, name, builder, options, contract, folder=None):

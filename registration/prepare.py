@@ -1,31 +1,32 @@
-"""Bring two scans onto one grid, ready for a network."""
+"""Bring two scans onto one grid, ready for a network; NumPy and SciPy alone."""
 
-import functools
+import concurrent.futures
+import os
 import typing
 
 import numpy as np
+from scipy import ndimage
 
-from helpers import backend, sampling
-from helpers.backend import ops
 from registration import transform
 from registration.scans import grid as grids
 from registration.scans import intensity
 
 RIM_MM = 4.0
+SLAB = 8
 
 
 class Pair(typing.NamedTuple):
     """Two scans on one grid, ready for a network.
 
     Attributes:
-        moving: Float tensor `(1, *shape, 1)` in [0, 1].
-        fixed: Float tensor of the same shape.
+        moving: Float32 array `(1, *shape, 1)` in [0, 1].
+        fixed: Float32 array of the same shape.
         grid: `grid.Grid` on which both lie.
         start: `transform.Transform` through which the moving scan was fetched.
     """
 
-    moving: typing.Any
-    fixed: typing.Any
+    moving: np.ndarray
+    fixed: np.ndarray
     grid: grids.Grid
     start: transform.Transform
 
@@ -96,20 +97,31 @@ def around_brain(moving, fixed, start, shape, voxel_mm, use_mask=False):
     image = intensity.scaled(moving.image)
     aligned = resample(image, moving.affine, start.affine, grid)
     if use_mask:
-        near = ops.max_pool(
+        near = dilated(
             resample(mask, fixed.affine, np.eye(4), grid),
             1 + 2 * max(1, round(RIM_MM / voxel_mm)),
-            1,
-            padding="same",
         )
-        aligned = aligned * ops.cast(near > 0.5, aligned.dtype)
+        aligned = aligned * (near > 0.5)
     return Pair(aligned, target, grid, start)
+
+
+def dilated(image, window):
+    """Return the largest value in a cube around each voxel.
+
+    Args:
+        image: Float array `(1, *shape, 1)`.
+        window: Odd edge of the cube in voxels.
+
+    Returns:
+        Array of the same shape and type.
+    """
+    return ndimage.maximum_filter(image, (1, *[window] * 3, 1), mode="nearest")
 
 
 def resample(image, affine, matrix, grid):
     """Fetch a volume through a world matrix on a grid of voxels at least as large.
 
-    As `transform.Transform.apply`, in one compiled program, since a network waits.
+    As `transform.Transform.apply`, on all cores, since a network waits.
 
     Args:
         image: Float32 array `(i, j, k)`.
@@ -118,28 +130,46 @@ def resample(image, affine, matrix, grid):
         grid: `grid.Grid` of cubic voxels.
 
     Returns:
-        Float tensor `(1, *grid.shape, 1)`; zero outside the volume.
+        Float32 array `(1, *grid.shape, 1)`; zero outside the volume.
     """
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     factor = max(1, int(np.round(grid.spacing[0] / sizes.min() - 0.01)))
-    fine = grid.subdivided((factor,) * 3)
-    to_voxels = np.linalg.inv(affine) @ matrix @ fine.affine
-    return _fetching(grid.shape, factor)(
-        ops.convert_to_tensor(image[None, ..., None]),
-        ops.convert_to_tensor(to_voxels[:3].astype("float32")),
-    )
+    to_voxels = np.linalg.inv(affine) @ matrix @ grid.subdivided((factor,) * 3).affine
+    out = np.zeros(grid.shape, "float32")
+    box = _reached(image, to_voxels, factor, grid.shape)
+
+    def fill(rows):
+        """Read a slab on the finer grid and average its blocks."""
+        place = (rows, *box[1:])
+        offset = to_voxels[:3] @ [*(factor * part.start for part in place), 1]
+        shape = [factor * (part.stop - part.start) for part in place]
+        values = ndimage.affine_transform(
+            image, to_voxels[:3, :3], offset, shape, output="float32", order=1,
+            mode="grid-constant", prefilter=False,
+        )  # fmt: skip
+        out[place] = grids.block_mean(values, (factor,) * 3)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, _slabs(box[0])))
+    return out[None, ..., None]
 
 
-@functools.cache
-def _fetching(shape, factor):
-    """Compile: read a scan on a fine grid and average its blocks."""
-    fine = tuple(size * factor for size in shape)
-    blocks = tuple(n for size in shape for n in (size, factor))
+def _reached(image, to_voxels, factor, shape):
+    """Return the part of a grid, as slices, beyond which an image reads zero."""
+    filled = [
+        np.flatnonzero(image.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)
+    ]
+    if not len(filled[0]):
+        return (slice(0, 0),) * 3
+    ends = np.array([[rows[0] - 1, rows[-1] + 1] for rows in filled], "float64")
+    corners = np.stack(np.meshgrid(*ends, [1.0], indexing="ij"), -1).reshape(-1, 4)
+    voxels = (corners @ np.linalg.inv(to_voxels).T)[:, :3] / factor
+    first = np.clip(np.floor(voxels.min(axis=0)).astype(int) - 1, 0, shape)
+    last = np.clip(np.ceil(voxels.max(axis=0)).astype(int) + 2, first, shape)
+    return tuple(map(slice, first.tolist(), last.tolist()))
 
-    def fetch(image, matrix):
-        voxels = ops.convert_to_tensor(sampling.identity_grid(fine))
-        points = ops.matmul(voxels, ops.transpose(matrix[:, :3])) + matrix[:, 3]
-        values = ops.reshape(sampling.sample(image, points[None])[0, ..., 0], blocks)
-        return ops.mean(values, axis=(1, 3, 5))[None, ..., None]
 
-    return backend.compiled(fetch)
+def _slabs(rows):
+    """Cut a slice into pieces that are small enough for every core to have some."""
+    starts = range(rows.start, rows.stop, SLAB)
+    return [slice(start, min(start + SLAB, rows.stop)) for start in starts]

@@ -1,15 +1,16 @@
 """Two sizes, one notebook: what runs on a laptop and what runs on a GPU."""
 
-import html
-
 from helpers import backend
-from registration import settings
+from registration import settings, show
 
 NAMES = ("quick", "full")
 
 
 class Settings:
     """Hold the settings of one profile as attributes; shows itself as a table.
+
+    Below it, where the notebook is not trusted, stands how its sliders are woken: the
+    settings are the first thing that every notebook shows.
 
     Args:
         profile: Name of the profile.
@@ -21,11 +22,8 @@ class Settings:
         self.__dict__.update(values)
 
     def _repr_html_(self):
-        cells = "".join(
-            f"<tr><th>{html.escape(str(key))}</th><td>{html.escape(str(value))}</td></tr>"
-            for key, value in self.__dict__.items()
-        )
-        return f"<table>{cells}</table>"
+        rows = [(key, str(value)) for key, value in self.__dict__.items()]
+        return show.table(("setting", "value"), rows).html + show.TRUST_NOTE.html
 
     def __repr__(self):
         """Return one line a setting."""

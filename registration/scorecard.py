@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from helpers import backend, metrics
-from registration import settings
+from registration import settings, show
 
 COLUMNS = ("ncc", "dice", "brain_dice", "tre_mm", "folded_percent", "seconds")
 TITLES = {
@@ -94,7 +94,7 @@ class Scorecard:
         self.frame, self.caption = frame, caption
 
     def _repr_html_(self):
-        return f"{self.frame.to_html(border=0)}<p>{self.caption}</p>"
+        return show.table(self.frame, caption=self.caption).html
 
     def __repr__(self):
         """Return the table as lines of text."""

@@ -4,7 +4,7 @@
 | --- | --- |
 | `REGISTRATION_DATA` | the cache folder of downloaded data |
 | `REGISTRATION_SOURCE` | which source `auto` takes |
-| `REGISTRATION_FOLDER` | the folder of a reader's own scans |
+| `REGISTRATION_FOLDER` | a reader's own scans, for `auto` where no source is named |
 | `REGISTRATION_IXI_URL`, `REGISTRATION_OPENNEURO_URL` | another server of a source |
 | `REGISTRATION_PROFILE` | `quick` or `full` |
 | `REGISTRATION_BUILD` | where a run of the notebooks leaves its results |

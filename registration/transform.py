@@ -6,7 +6,9 @@ a `Field`; a chain is followed from point to point, so that whatever it moves is
 interpolated once. NumPy and SciPy alone: applying a transform starts no Keras.
 """
 
+import concurrent.futures
 import dataclasses
+import os
 
 import nibabel
 import numpy as np
@@ -17,7 +19,9 @@ from registration.scans import scan as scans
 
 ITERATIONS = 50
 SETTLED_VOXELS = 1e-3
-ROWS_AT_ONCE = 2**20
+# Each core holds a slab; more than four would take more memory than they save time.
+CORES = min(4, os.cpu_count() or 1)
+ROWS_AT_ONCE = 2**18
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,6 +94,37 @@ class Field:
         back = _found_back(self) if self.back is None else self.back
         return Field(self.grid, back, self.displacement)
 
+    def faded(self, rim_mm=24.0):
+        """Return the field on a larger grid, on whose rim it fades to nothing.
+
+        Beyond its grid a `Field` goes on with the value at its edge and ITK with none;
+        where there is none at the edge, all read the same.
+
+        Args:
+            rim_mm: How wide the rim is.
+
+        Returns:
+            `Field`; on the grid of this one it has the same displacement.
+        """
+        widths = np.ceil(rim_mm / self.grid.spacing).astype(int)
+        shift = np.eye(4)
+        shift[:3, 3] = -widths
+        shape = np.array(self.grid.shape) + 2 * widths
+        grid = grids.Grid(shape, self.grid.affine @ shift)
+        weight = np.ones(grid.shape, "float32")
+        for axis, (size, width) in enumerate(zip(self.grid.shape, widths, strict=True)):
+            along = np.arange(-width, size + width)
+            beyond = np.maximum(0, np.maximum(-along, along - size + 1))
+            others = [other for other in range(3) if other != axis]
+            side = np.expand_dims(1 - beyond / width, others)
+            weight = weight * side.astype("float32")
+        pad = [(width, width) for width in widths] + [(0, 0)]
+        there = np.pad(self.displacement, pad, mode="edge") * weight[..., None]
+        if self.back is None:
+            return Field(grid, there)
+        back = np.pad(self.back, pad, mode="edge") * weight[..., None]
+        return Field(grid, there, _mended(Field(grid, there), back, weight < 1))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Transform:
@@ -130,10 +165,10 @@ class Transform:
         Returns:
             `Transform`.
         """
-        # Keras starts with this import, and applying a transform has no need of it.
-        from helpers import affines
+        # Whoever applies a transform has no need of helpers.
+        from helpers import world
 
-        return cls([affines.to_world(affine, (grid.shape, grid.affine))])
+        return cls([world.to_world(affine, (grid.shape, grid.affine))])
 
     def __matmul__(self, inner):
         """Return the transform that applies `inner` first, then this one."""
@@ -215,7 +250,9 @@ class Transform:
         for name in ("labels", "mask"):
             if getattr(scan, name) is not None:
                 parts[name] = np.empty(grid.shape, getattr(scan, name).dtype)
-        for rows in _slabs(grid, factors):
+
+        def fill(rows):
+            """Fetch a slab; slabs share nothing, so every core may take one."""
             voxels = _voxels(scan.affine, self.points(grid.points(rows)))
             if len(parts) > 1:
                 place = _nearest(voxels, scan.image.shape)
@@ -227,6 +264,9 @@ class Transform:
                 voxels = _voxels(scan.affine, points)
             read = _interpolated(scan.image, voxels)
             parts["image"][rows] = grids.block_mean(read, factors)
+
+        with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+            list(pool.map(fill, _slabs(grid, factors)))
         if scan.landmarks is not None:
             parts["landmarks"] = self.inverse().points(scan.landmarks)
         return scans.Scan(affine=grid.affine, name=scan.name, **parts)
@@ -285,6 +325,18 @@ def _slabs(grid, factors):
     step = max(1, ROWS_AT_ONCE // row)
     for start in range(0, grid.shape[0], step):
         yield slice(start, min(start + step, grid.shape[0]))
+
+
+def _mended(field, back, rim, steps=6):
+    """Follow a field's way back anew where it meets the rim on which it was faded."""
+    points = field.grid.points()
+    meets = rim | fetch(rim, field.grid.affine, points + back)
+    here = points[meets].astype("float64")
+    there = here + back[meets]
+    for _ in range(steps):
+        there = here + there - field.points(there)
+    back[meets] = (there - here).astype("float32")
+    return back
 
 
 def _found_back(field):

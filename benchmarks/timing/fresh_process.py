@@ -31,6 +31,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 METHODS = {
     "learned": "learned.learned_dense",
     "refined": "learned.refined_dense",
+    "onnx": "onnx.0",
+    "onnx_refined": "onnx.15",
     "ants_syn": "classical.ants_syn",
     "dipy_syn": "classical.dipy_syn",
 }
@@ -41,6 +43,19 @@ from benchmarks.accuracy import {module}
 from registration.scans import nifti
 moving, fixed = nifti.load(sys.argv[2]), nifti.load(sys.argv[3])
 found = {module}.{function}(moving, fixed).transform
+moved = found.apply(moving, fixed.grid)
+nifti.save(sys.argv[4], moved.image, fixed.affine)
+"""
+
+# The engine without Keras has no first registration to set aside, so no wrapper.
+ONNX = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from registration import runtime
+from registration.scans import nifti
+moving, fixed = nifti.load(sys.argv[2]), nifti.load(sys.argv[3])
+start = runtime.affine(moving, fixed)
+found = runtime.dense(moving, fixed, start, steps={function})
 moved = found.apply(moving, fixed.grid)
 nifti.save(sys.argv[4], moved.image, fixed.affine)
 """
@@ -94,7 +109,7 @@ def _write_pair(folder):
 def _run(name, moving, fixed, folder):
     """Return the seconds and the peak memory in MiB of one process."""
     module, function = METHODS[name].split(".")
-    code = ONE.format(module=module, function=function)
+    code = (ONNX if module == "onnx" else ONE).format(module=module, function=function)
     paths = [str(path) for path in (ROOT, moving, fixed, folder / f"{name}.nii.gz")]
     command = [sys.executable, "-c", _measuring(code), *paths]
     start = time.perf_counter()
@@ -102,14 +117,13 @@ def _run(name, moving, fixed, folder):
     taken = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{name} failed. Received: {done.stderr[-500:]}")
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return taken, int(done.stdout.split()[-1]) / unit
+    return taken, float(done.stdout.split()[-1])
 
 
 def _measuring(code):
-    """Let a process end by telling its largest resident memory."""
-    tell = "import resource\nusage = resource.getrusage(resource.RUSAGE_SELF)\n"
-    return f"{code}{tell}print(usage.ru_maxrss)\n"
+    """Let a process end by telling its own largest resident memory in MiB."""
+    tell = "from benchmarks.timing import measure\nprint(measure.peak_mb())\n"
+    return f"{code}{tell}"
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def measured():
     finally:
         taken.seconds = time.perf_counter() - wall
         taken.cpu_seconds = time.process_time() - cpu
-        taken.peak_mb = _peak_mb()
+        taken.peak_mb = peak_mb()
 
 
 def cores():
@@ -52,7 +52,8 @@ def _reset_peak():
         pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak_mb():
+def peak_mb():
+    """Return the largest resident memory of this process so far, in MiB."""
     with contextlib.suppress(OSError):
         status = pathlib.Path("/proc/self/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024

@@ -41,8 +41,9 @@ def load(
     - `"openneuro"`: real heads of 1 mm with masks and label maps, downloaded;
       about 20 MB a subject;
     - `"simulated"`: heads made here, with known transforms between them;
-    - `"auto"`: what the variable `REGISTRATION_SOURCE` says, else `"ixi"`, else
-      `"simulated"` where the scans cannot be had.
+    - `"auto"`: `"folder"` where the argument names one, else what the variable
+      `REGISTRATION_SOURCE` says, else `"folder"` where `REGISTRATION_FOLDER` names
+      one, else `"ixi"`, else `"simulated"` where the scans cannot be had.
 
     The common grid is centred on that of the fixed scan, its axes are right,
     anterior, superior, and its sides are multiples of 16 voxels. Scans are brought
@@ -55,7 +56,8 @@ def load(
         limit: The most scans to train on, or a dict with `train` and `test`. None
             means all; of the simulated 40 and 10, of OpenNeuro's 125 and 25.
         progress: Whether to draw a progress bar.
-        folder: For `"folder"`, where to look; `REGISTRATION_FOLDER` when None.
+        folder: For `"folder"` and `"auto"`, where to look; `REGISTRATION_FOLDER`
+            when None.
         fixed: For `"folder"`, the id of the fixed scan; the first when None.
         seed: Of the simulation, and of the deal of a folder's scans.
         strict: True raises at the first bad file; False leaves that scan out and

@@ -219,7 +219,7 @@ def _fetch_one(folder, base, name, known_hash, max_bytes):
     path = inside(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     url = base + urllib.parse.quote(name)
-    part = path.with_name(_part_name())
+    part = path.with_name(part_name())
     for attempt in range(1, TRIES + 1):
         try:
             _download(url, part, max_bytes)
@@ -294,7 +294,7 @@ def _check_response(response, *_, max_bytes, **__):
 
 def _check_writable(folder, count):
     """Raise unless files can be made in `folder`."""
-    probe = folder / _part_name()
+    probe = folder / part_name()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -306,8 +306,12 @@ def _check_writable(folder, count):
         ) from error
 
 
-def _part_name():
-    """Return a new name for a file that is being written, as nobody else has them."""
+def part_name():
+    """Return a new name for a file that is being written, as nobody else has them.
+
+    Returns:
+        A string; `fetch` removes what killed processes left under such names.
+    """
     return f".registration-part-{uuid.uuid4().hex}"
 
 

@@ -6,7 +6,7 @@ semicolon), or through `display(...)`. A `Picture` is stored as one small image.
 server; `live` and `affine_sliders` also compute while a kernel runs.
 """
 
-from registration.show.charts import loss_curve, sorted_bars, table
+from registration.show.charts import loss_curve, sorted_bars
 from registration.show.compare import before_after
 from registration.show.computed import affine_sliders, live
 from registration.show.control import TRUST_NOTE, Control, frames
@@ -17,7 +17,7 @@ from registration.show.planes import planes
 from registration.show.series import epochs, morph, weights
 from registration.show.slices import slices
 from registration.show.style import Picture, figure
-from registration.show.tables import html_table
+from registration.show.tables import table
 
 __all__ = [
     "TRUST_NOTE",
@@ -31,7 +31,6 @@ __all__ = [
     "frames",
     "framework",
     "grid",
-    "html_table",
     "jacobian",
     "live",
     "loss_curve",

@@ -1,9 +1,9 @@
-"""Curves, bars and tables."""
+"""Curves and bars."""
 
 import numpy as np
 from matplotlib import ticker
 
-from registration.show import style, tables
+from registration.show import style
 
 
 def loss_curve(history, *, x="epoch", y="loss", log=False, size=(5.6, 2.6), alt=None):
@@ -105,52 +105,4 @@ def sorted_bars(
     ax.set_ylim(-0.7, len(order) - 0.3)
     ax.set_xlabel(x)
     ax.legend(loc="lower right")
-    return picture
-
-
-def table(columns, rows, *, title=None, widths=None, alt=None):
-    """Draw a small table as a picture; `html_table` is read on a phone as well.
-
-    Args:
-        columns: Heads of the columns.
-        rows: Sequences of texts or numbers, one for each row.
-        title: Text above the table.
-        widths: Relative widths of the columns; unset, by the longest text.
-        alt: One sentence that says what the picture shows.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: If a row has another number of cells than there are columns.
-    """
-    columns, cells = tables.as_texts(columns, rows)
-    if widths is None:
-        widths = [max(map(len, c)) + 3 for c in zip(columns, *cells, strict=True)]
-    edges = np.cumsum([0, *widths]) / sum(widths)
-    picture, axes = style.subplots(
-        1,
-        1,
-        max(3.0, 0.085 * sum(widths)),
-        0.26 * (len(cells) + 1.6),
-        alt or (title or "Table") + ": " + "; ".join(", ".join(r) for r in cells),
-    )
-    ax = axes[0, 0]
-    ax.set_axis_off()
-    ax.set_ylim(-len(cells) - 0.5, 0.6)
-    ax.set_xlim(0, 1)
-    for i, row in enumerate([columns, *cells]):
-        for j, text in enumerate(row):
-            left = j == 0
-            ax.text(
-                edges[j] if left else edges[j + 1] - 0.01,
-                -i,
-                text,
-                va="center",
-                ha="left" if left else "right",
-                weight="bold" if i == 0 else "normal",
-            )
-    ax.hlines([-0.5], 0, 1, color="0.3", linewidth=0.8)
-    if title:
-        ax.set_title(title, loc="left")
     return picture

@@ -80,7 +80,15 @@ def grid(
 
 
 def quiver(
-    displacement, *, image=None, step=None, ax=None, title=None, size=3.4, alt=None
+    displacement,
+    *,
+    image=None,
+    step=None,
+    limit=None,
+    ax=None,
+    title=None,
+    size=3.4,
+    alt=None,
 ):
     """Draw arrows from each pixel of the fixed grid to where it is read.
 
@@ -88,6 +96,7 @@ def quiver(
         displacement: `(height, width, 2)`, pixels, "ij" order.
         image: `(height, width)` shown under the arrows.
         step: Pixels between arrows; unset, about 16 a side.
+        limit: Length with the last colour of the scale; unset, of the longest arrow.
         ax: Axes to draw into; unset, a new figure.
         title: Text above the picture.
         size: Inches of a new figure.
@@ -116,6 +125,7 @@ def quiver(
         scale_units="xy",
         scale=1,
         width=0.008,
+        clim=(0, limit) if limit else None,
     )
     _frame(ax, field.shape)
     picture.colorbar(drawn, ax=ax, shrink=0.85, label="length (pixels)")

@@ -2,7 +2,7 @@
 
 The axes of a volume run to the subject's Right, Anterior and Superior. Superior, or
 anterior, is up in a picture; the subject's left, or posterior, is on its left.
-Millimetres count from the centre of the grid.
+Millimetres count from the centre of the grid unless its place in the world is given.
 """
 
 import dataclasses
@@ -94,11 +94,11 @@ def cut(volume, plane, index):
     return np.take(volume, index, axis=plane.axis).T[::-1]
 
 
-def extent(plane, shape, steps):
+def extent(plane, shape, steps, centre=(0, 0, 0)):
     """Return the millimetres of the left, right, bottom and top edge of a picture."""
     half = np.array(shape) * steps / 2
-    across, up = half[plane.across], half[plane.up]
-    return -across, across, -up, up
+    low, high = centre - half, centre + half
+    return low[plane.across], high[plane.across], low[plane.up], high[plane.up]
 
 
 def view(volume, plane, index, steps):

@@ -8,15 +8,16 @@ from registration.show import arrays, geometry, style
 STROKE = [patheffects.withStroke(linewidth=2, foreground="black")]
 
 
-def _draw(ax, volume, plane, steps, at, options, outlines):
+def _draw(ax, volume, plane, steps, at, centre, options, outlines):
     """Draw one plane of `volume` into `ax`."""
-    index = geometry.index_at(plane, at, volume.shape, steps)
-    extent = geometry.extent(plane, volume.shape, steps)
+    index = geometry.index_at(plane, at - centre, volume.shape, steps)
+    extent = geometry.extent(plane, volume.shape, steps, centre)
     image = geometry.cut(volume, plane, index)
     shown = ax.imshow(image, extent=extent, **options)
     rows, columns = (np.arange(side) for side in image.shape)
     right = geometry.to_mm(columns, len(columns), steps[plane.across])
-    up = geometry.to_mm(rows, len(rows), steps[plane.up])[::-1]
+    right = right + centre[plane.across]
+    up = geometry.to_mm(rows, len(rows), steps[plane.up])[::-1] + centre[plane.up]
     for mask, colour in outlines:
         inside = geometry.cut(mask, plane, index).astype("float32")
         if inside.min() < 0.5 < inside.max():
@@ -29,7 +30,8 @@ def _draw(ax, volume, plane, steps, at, options, outlines):
     ax.text(0.98, 0.5, right, ha="right", va="center", **mark)
     ax.text(0.5, 0.98, top, ha="center", va="top", **mark)
     size, step = volume.shape[plane.axis], steps[plane.axis]
-    where = geometry.position(plane, geometry.to_mm(index, size, step))
+    millimetres = centre[plane.axis] + geometry.to_mm(index, size, step)
+    where = geometry.position(plane, millimetres)
     ax.set_title(f"{plane.name}, {where}")
     ax.set_xlabel(f"{geometry.AXES[plane.across]} (mm)")
     ax.set_ylabel(f"{geometry.AXES[plane.up]} (mm)")
@@ -55,7 +57,8 @@ def planes(
     volume=None,
     voxel_mm=1.0,
     *,
-    at=(0, 0, 0),
+    at=None,
+    centre=(0, 0, 0),
     outline=None,
     level=None,
     labels=None,
@@ -70,12 +73,13 @@ def planes(
 
     Superior is up, anterior is right (sagittal) or up (axial), and the subject's
     left is on the left side of the picture, as the letters say. Millimetres count
-    from the centre of the grid.
+    from the centre of the grid, or are the world's where `centre` says where it lies.
 
     Args:
         volume: `(x, y, z)`, axes running to Right, Anterior, Superior.
         voxel_mm: Voxel size, one number or three.
-        at: Millimetres from the grid's centre at which the planes cut.
+        at: Point in millimetres through which the planes cut; unset, the centre.
+        centre: Millimetres of the grid's centre in the world (`Grid.centre`).
         outline: Volume or mask on the same grid, drawn as a contour.
         level: Where to draw that contour; unset, halfway to its 99th percentile.
         labels: Integer volume; each label is outlined in a colour of its own.
@@ -99,7 +103,8 @@ def planes(
         shape = named[name].shape
     if shape is None:
         raise ValueError("planes needs at least one volume. Received: none")
-    steps = geometry.spacing(voxel_mm)
+    steps, centre = geometry.spacing(voxel_mm), np.asarray(centre)
+    at = centre if at is None else np.asarray(at)
     pairs = _outlines(outline, labels, level, shape)
     if limits is None:
         low, high = arrays.span(*named.values(), top=0.999)
@@ -120,7 +125,7 @@ def planes(
     )
     for row, (name, array) in zip(axes, named.items(), strict=True):
         for ax, plane in zip(row, geometry.PLANES, strict=True):
-            shown = _draw(ax, array, plane, steps, at, options, pairs)
+            shown = _draw(ax, array, plane, steps, at, centre, options, pairs)
         if name:
             text = name.replace("_", " ")
             row[0].set_ylabel(f"{text}\n{row[0].get_ylabel()}")

@@ -30,6 +30,7 @@ def slices(
     volume,
     voxel_mm=1.0,
     *,
+    centre=(0, 0, 0),
     outline=None,
     count=16,
     limits=None,
@@ -40,11 +41,13 @@ def slices(
     """Step through a RAS volume in three planes; each shows where the others cut.
 
     Superior is up, anterior is right (sagittal) or up (axial), the subject's left is
-    on the left. Millimetres count from the centre of the grid.
+    on the left. Millimetres count from the centre of the grid, or are the world's where
+    `centre` says where it lies.
 
     Args:
         volume: `(x, y, z)`, axes running to Right, Anterior, Superior.
         voxel_mm: Voxel size, one number or three.
+        centre: Millimetres of the grid's centre in the world (`Grid.centre`).
         outline: Mask on the same grid, outlined in orange.
         count: Slices stored per plane; they lie between the 8th and the 92nd
             percent of the volume.
@@ -77,7 +80,7 @@ def slices(
                 inside = geometry.view(outline, plane, index, steps)
                 image = pixels.outlined(image, inside)
             images.append(image)
-        where = geometry.to_mm(chosen, size, step)
+        where = centre[plane.axis] + geometry.to_mm(chosen, size, step)
         players.append(
             control.Player(
                 images,

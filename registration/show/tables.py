@@ -52,7 +52,7 @@ class Table:
         return "\n".join(line.rstrip() for line in (*lines, self.caption) if line)
 
 
-def html_table(columns, rows=None, caption=""):
+def table(columns, rows=None, caption=""):
     """Show a table whose every text is escaped.
 
     Args:

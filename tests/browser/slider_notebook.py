@@ -43,7 +43,7 @@ def stored_cells():
     wide = show.panels(
         alt="wide", **{f"step_{i}": step for i, step in enumerate(steps)}
     )
-    table = show.html_table(["method", "Dice"], [["before", 0.5], ["after", None]])
+    table = show.table(["method", "Dice"], [["before", 0.5], ["after", None]])
     shown = [
         ({"text/html": show.TRUST_NOTE.html}, {}),
         show.epochs(steps, title="stored")._repr_mimebundle_(),

@@ -41,6 +41,22 @@ def test_further_arguments_reach_the_function_as_they_are():
     np.testing.assert_array_equal(numeric.array(gradient), [3, 5])
 
 
+def test_a_list_of_tensors_has_a_list_of_gradients():
+    weights = [np.ones((2, 3), "float32"), np.float32([1, 2])]
+
+    def function(weights, factor):
+        return factor * (ops.sum(weights[0] ** 2) + ops.sum(weights[1] ** 3))
+
+    for gradient_of in (
+        backend.value_and_gradient(function),
+        backend.compiled(backend.value_and_gradient(function)),
+    ):
+        value, gradients = gradient_of(weights, ops.convert_to_tensor(2.0))
+        assert float(value) == 2 * (6 + 9)
+        np.testing.assert_allclose(numeric.array(gradients[0]), 4 * weights[0])
+        np.testing.assert_allclose(numeric.array(gradients[1]), 6 * weights[1] ** 2)
+
+
 def test_a_compiled_function_gives_what_the_plain_one_gives_for_every_shape():
     def weighted(tensors, options):
         return ops.exp(tensors[0]) * options["weight"] + tensors[1]

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import layers, local_ncc, losses, networks, transforms
+from helpers import backend, layers, local_ncc, losses, networks, transforms
+from helpers.backend import ops
 from tests.helpers import numeric
 
 SHAPES = {2: (7, 6), 3: (5, 4, 6)}
@@ -123,3 +124,14 @@ def test_no_gradient_flows_back_through_the_layer():
     layer = layers.LocalNCCForce(3)
     slope = numeric.gradient(lambda m: keras.ops.square(layer(m, fixed)) + 0 * m, moved)
     np.testing.assert_array_equal(slope, 0)
+
+
+def test_the_slope_is_the_derivative_that_the_backend_finds():
+    fixed, moved = np.random.default_rng(8).random((2, 1, 8, 9, 7, 1), "float32")
+    _, expected = backend.value_and_gradient(
+        lambda image: ops.sum(local_ncc.ncc_map(fixed, image, 5))
+    )(moved)
+    found = local_ncc.slope(fixed, moved, 5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(found), ops.convert_to_numpy(expected), atol=1e-4
+    )

@@ -41,3 +41,15 @@ def oblique(shape=(9, 11, 8), spacing=(2.0, 1.5, 3.0), degrees=20.0):
     """Return a turned grid of voxels that are not cubic."""
     matrix = turned(degrees, (-8.0, 5.0, -11.0)) @ np.diag([*spacing, 1.0])
     return grids.Grid(shape, matrix)
+
+
+def answered(moving, fixed, kind, refine, start, stages):
+    """Answer as `pair.find`, at once: turned by 4 degrees, shifted, and bent."""
+    with stages("affine"):
+        found = transform.Transform([turned(4.0, (2.0, -1.0, 3.0))])
+    if kind == "dense":
+        bent = bump(fixed.grid, [2, 1, -2])
+        found = found @ transform.Transform([bent])
+    masks = [scan.image > 30 for scan in (moving, fixed)]
+    how = {"moving": "found by us", "fixed": "given"}
+    return found, {"masks": masks, "masks_from": how, "models": {}, "engine": "test"}

@@ -5,8 +5,7 @@ import sys
 
 
 def peak_bytes():
-    """
-    Return the most memory that this program has held since it began, in bytes.
+    """Return the most memory that this program has held since it began, in bytes.
 
     On Linux the kernel's `VmHWM` is read, which starts anew with each program;
     `ru_maxrss` would go on from whatever the process that started it had taken.

@@ -8,109 +8,21 @@ import sys
 import urllib.parse
 
 import nibabel
-import nibabel.processing
 import numpy as np
 import pytest
 
 from registration.scans import cohort, download, nifti
 from registration.scans import grid as grids
-from registration.scans.sources import folder, openneuro
+from registration.scans.sources import openneuro
 from registration.scans.sources import record as records
 from tests.scans import file_server, nifti_files
+from tests.scans.heads import ROTATED, SHAPE, blob, found_in, load, save_plain
 
 REAL = pathlib.Path(os.environ.get("REGISTRATION_DATA", "nowhere")) / "ixi"
 SCANS = pathlib.Path(cohort.__file__).parent
 needs_scans = pytest.mark.skipif(
     not (REAL / "Nifti").is_dir(), reason="REGISTRATION_DATA holds no IXI scans"
 )
-SHAPE = (14, 18, 16)
-ROTATED = nibabel.affines.from_matvec(
-    nibabel.eulerangles.euler2mat(0.2, -0.1, 0.3) * 6.0, [-40.0, -50.0, -30.0]
-)
-
-
-def world(affine, shape):
-    """Return the RAS position of every voxel, `(*shape, 3)`."""
-    index = np.moveaxis(np.indices(shape), 0, -1)
-    return nibabel.affines.apply_affine(affine, index)
-
-
-def blob(shift_mm=(0, 0, 0), affine=ROTATED, shape=SHAPE):
-    """Return a smooth head-like blob about a world position."""
-    centre = grids.Grid(SHAPE, ROTATED).centre + shift_mm
-    gap = (world(affine, shape) - centre) / (28, 36, 30)
-    return np.exp(-((gap**2).sum(-1) ** 2)).astype("float32")
-
-
-def turn_to(axes):
-    """Return nibabel's orientation that turns a RAS image to other axes."""
-    ends = (nibabel.orientations.axcodes2ornt(a) for a in ("RAS", axes))
-    return nibabel.orientations.ornt_transform(*ends)
-
-
-def save_subject(root, name, shift_mm, axes="RAS", derived=True, **labels):
-    """Write one BIDS subject, raw and preprocessed, into `root`."""
-    turn = turn_to(axes)
-    image = nibabel.Nifti1Image((blob(shift_mm) * 1000).astype("int16"), ROTATED)
-    raw = root / name / "anat"
-    raw.mkdir(parents=True, exist_ok=True)
-    nibabel.save(image.as_reoriented(turn), raw / f"{name}_T1w.nii.gz")
-    nibabel.save(image, raw / f"{name}_FLAIR.nii.gz")
-    if not derived:
-        return
-    anat = root / "derivatives" / "fmriprep" / name / "anat"
-    anat.mkdir(parents=True, exist_ok=True)
-    nibabel.save(image.as_reoriented(turn), anat / f"{name}_desc-preproc_T1w.nii.gz")
-    mask = (blob(shift_mm) > 0.5).astype("uint8")
-    for tail, factor in (("mask", 1), ("dseg", 1000), ("aparcaseg_dseg", 1035)):
-        tail = {"mask": "desc-brain_mask", "dseg": "dseg"}.get(tail, f"desc-{tail}")
-        kind = "uint8" if factor == 1 else "uint16"
-        made = nibabel.Nifti1Image(mask.astype(kind) * factor, ROTATED)
-        nibabel.save(made.as_reoriented(turn), anat / f"{name}_{tail}.nii.gz")
-        space = tail.replace("desc", "space-MNI152NLin2009cAsym_desc", 1)
-        nibabel.save(made, anat / f"{name}_{space}.nii.gz")
-    nibabel.save(image, anat / f"{name}_space-MNI152_desc-preproc_T1w.nii.gz")
-
-
-@pytest.fixture
-def bids(tmp_path):
-    """Write a BIDS dataset of eight subjects with fMRIPrep derivatives."""
-    root = tmp_path / "bids"
-    for number in range(8):
-        axes = ("RAS", "PSR", "LPI", "ASL")[number % 4]
-        save_subject(root, f"sub-{number:02d}", (number, -number, 0), axes)
-    rows = ["participant_id\tage\tsex"]
-    rows += [f"sub-{n:02d}\t{20 + n}\tF" for n in range(7)] + ["sub-07\tn/a\tM"]
-    (root / "participants.tsv").write_text("\n".join(rows))
-    return root
-
-
-def load(root, **options):
-    options = {"voxel_mm": 4.0, "progress": False, **options}
-    return cohort.load("folder", folder=root, **options)
-
-
-def test_a_bids_dataset_gives_preprocessed_scans_masks_labels_and_ages(bids, capsys):
-    made = load(bids)
-    assert [len(made.fixed), len(made.train), len(made.test)] == [1, 6, 1]
-    assert made.fixed.ids == ["sub-00"]
-    assert made.train.images().dtype == np.float32
-    assert set(np.unique(made.train.labels())) == {0, 1035}
-    np.testing.assert_array_equal(made.train.masks(), made.train.labels() > 0)
-    everyone = made.fixed.ids + made.train.ids + made.test.ids
-    ages = np.r_[made.fixed.ages, made.train.ages, made.test.ages]
-    assert sorted(everyone) == [f"sub-{n:02d}" for n in range(8)]
-    expected = [
-        20 + int(name[-2:]) if name != "sub-07" else np.nan for name in everyone
-    ]
-    np.testing.assert_array_equal(ages, expected)
-    # Every other file of the dataset is named with its reason.
-    reasons = dict(made.problems)
-    assert len(reasons) == 8 * 6
-    raw = "sub-00/anat/sub-00_T1w.nii.gz"
-    assert "sub-00_desc-preproc_T1w.nii.gz" in reasons[raw]
-    assert "FLAIR" in reasons[raw.replace("T1w", "FLAIR")]
-    assert capsys.readouterr().out.count("\n") == 1 + 5 + 1
 
 
 def test_scans_in_any_axis_order_lie_where_their_affines_say(bids):
@@ -126,54 +38,6 @@ def test_scans_in_any_axis_order_lie_where_their_affines_say(bids):
             truth = grids.Grid(SHAPE, ROTATED).centre + (number, -number, 0)
             # The blob is cut a little by the border of its scan.
             np.testing.assert_allclose(found, truth, atol=0.35)
-
-
-def test_a_bids_dataset_without_derivatives_is_read_without_masks(tmp_path):
-    for number in range(4):
-        save_subject(tmp_path, f"sub-{number}", (number, 0, 0), derived=False)
-    made = load(tmp_path)
-    with pytest.raises(ValueError, match="has no mask"):
-        made.train.masks(0)
-    with pytest.raises(ValueError, match="has no labels"):
-        made.train.labels(0)
-    with pytest.raises(ValueError, match="skull=False"):
-        load(tmp_path, skull=False)
-
-
-def found_in(root, **options):
-    return folder.find(records.Request(folder=root, **options))
-
-
-def test_sessions_are_scans_of_their_own(tmp_path):
-    for name in ("sub-a_ses-1", "sub-a_ses-2", "sub-b_ses-1"):
-        nifti.save(tmp_path / f"{name}_T1w.nii.gz", blob(), ROTATED)
-    found = sorted(record.id for record in found_in(tmp_path).records)
-    assert found == ["sub-a_ses-1", "sub-a_ses-2", "sub-b_ses-1"]
-
-
-def test_a_plain_folder_pairs_scans_with_masks_and_labels_by_name(tmp_path):
-    for name in ("anna", "ben", "clara"):
-        nifti.save(tmp_path / f"{name}.nii.gz", blob(), ROTATED)
-        (tmp_path / "masks").mkdir(exist_ok=True)
-        nifti.save(tmp_path / "masks" / f"{name}_mask.nii", blob() > 0.5, ROTATED)
-        nifti.save(tmp_path / f"{name}-labels.nii", 3 * (blob() > 0.7), ROTATED)
-    found = sorted(found_in(tmp_path, fixed="ben").records)
-    assert [(r.id, r.split == "fixed") for r in found] == [
-        ("anna", False), ("ben", True), ("clara", False),
-    ]  # fmt: skip
-    assert [r.mask.name for r in found] == [f"{r.id}_mask.nii" for r in found]
-    assert [r.labels.name for r in found] == [f"{r.id}-labels.nii" for r in found]
-
-
-def test_the_split_of_participants_tsv_is_kept(bids):
-    rows = ["participant_id\tsplit"] + [
-        f"sub-{n:02d}\t{'fixed' if n == 3 else 'test' if n > 4 else 'train'}"
-        for n in range(8)
-    ]
-    (bids / "participants.tsv").write_text("\n".join(rows))
-    made = load(bids)
-    assert made.fixed.ids == ["sub-03"]
-    assert made.test.ids == ["sub-05", "sub-06", "sub-07"]
 
 
 def test_one_bad_file_names_itself_and_does_not_lose_the_others(bids, capsys):
@@ -275,13 +139,6 @@ def test_a_cohort_that_cannot_be_is_refused(tmp_path, monkeypatch):
             cohort.load(**{"source": "ixi", "progress": False, **options})
 
 
-def test_the_environment_points_every_notebook_at_a_folder(bids, monkeypatch):
-    monkeypatch.setenv("REGISTRATION_SOURCE", "folder")
-    monkeypatch.setenv("REGISTRATION_FOLDER", str(bids))
-    made = cohort.load(voxel_mm=8.0, progress=False)
-    assert made.source == "folder" and "REGISTRATION_SOURCE" in made.note
-
-
 @pytest.fixture
 def open_neuro(bids, tmp_path, monkeypatch):
     """Serve the BIDS dataset as if it were ds002790."""
@@ -323,6 +180,28 @@ def test_an_openneuro_subject_without_derivatives_is_listed(open_neuro):
     made = cohort.load("openneuro", 8.0, progress=False)
     ((left_out, message),) = made.problems
     assert left_out == name and "404" in message
+
+
+def test_what_openneuro_could_give_is_written_down_though_one_file_fails(open_neuro):
+    cache = download.cache_folder() / "openneuro/ds002790"
+    name = next(r.id for r in openneuro.subjects() if r.split == "train")
+    gone = openneuro.ANATOMY.format(name, "desc-brain_mask")
+    open_neuro.faults[gone] = 404
+    made = cohort.load("openneuro", 8.0, progress=False)
+    assert [left_out for left_out, _ in made.problems] == [name]
+    lines = (cache / openneuro.WRITTEN_DOWN).read_text().splitlines()
+    written = dict(reversed(line.split("  ")) for line in lines)
+    here = [path for path in cache.rglob("*") if path.suffix in (".gz", ".tsv")]
+    assert written == {
+        path.relative_to(cache).as_posix(): download.sha256(path) for path in here
+    }
+    assert len(written) == 1 + 8 * 3 - 1 and gone not in written
+    # A file that succeeded is watched from now on.
+    path = cache / gone.replace("brain_mask", "preproc_T1w")
+    path.write_bytes(gzip.compress(nifti_files.GOOD))
+    open_neuro.faults.clear()
+    assert cohort.load("openneuro", 8.0, progress=False).problems == []
+    assert download.sha256(path) == written[path.relative_to(cache).as_posix()]
 
 
 def test_openneuro_is_asked_over_https_by_default():
@@ -389,75 +268,6 @@ def test_151_scans_at_2_mm_fit_in_2_gb_and_take_20_seconds_of_two_cores():
     assert measured["cpu"] < 2 * 20, measured
 
 
-def save_plain(root, *names):
-    """Write one small scan under each name; a mask's and a label's name too."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = any(word in path.name for word in ("mask", "seg", "label"))
-        nifti.save(path, blob() > 0.5 if whole else blob(), ROTATED)
-
-
-def test_one_name_in_every_subfolder_is_one_scan_a_subfolder(tmp_path):
-    save_plain(tmp_path, *(f"sub{n}/T1.nii.gz" for n in range(5)))
-    made = load(tmp_path)
-    everyone = made.fixed.ids + made.train.ids + made.test.ids
-    assert sorted(everyone) == [f"sub{n}" for n in range(5)] and made.problems == []
-
-
-def test_equal_names_in_some_subfolders_are_told_apart_by_their_folder(tmp_path):
-    save_plain(tmp_path, "a/x.nii.gz", "b/x.nii.gz", "b/y.nii.gz", "z.nii.gz")
-    ids = sorted(record.id for record in found_in(tmp_path).records)
-    assert ids == ["a_x", "b_x", "b_y", "z"]
-
-
-def test_a_mask_belongs_to_the_scan_of_its_own_folder(tmp_path):
-    save_plain(tmp_path, "a/T1.nii.gz", "b/T1.nii.gz", "b/T1_mask.nii.gz")
-    save_plain(tmp_path, "c/T1.nii.gz", "d/T1_mask.nii.gz")
-    found = found_in(tmp_path)
-    masks = {r.id: r.mask and r.mask.parent.name for r in found.records}
-    assert masks == {"a": None, "b": "b", "c": None}
-    ((name, reason),) = found.left_out
-    assert name == "d/T1_mask.nii.gz" and "its scan is not beside it" in reason
-
-
-def test_a_mask_without_a_name_belongs_to_the_only_scan_beside_it(tmp_path):
-    save_plain(tmp_path, *(f"s{n}/head.nii.gz" for n in range(3)), "s1/mask.nii.gz")
-    masks = {r.id: r.mask is not None for r in found_in(tmp_path).records}
-    assert masks == {"s0": False, "s1": True, "s2": False}
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("anna_T2.nii.gz", "T2 in its name: not T1-weighted"),
-        ("anna-PD.nii", "PD in its name"),
-        ("flair_anna.nii.gz", "FLAIR in its name"),
-        ("anna_dwi.nii.gz", "DWI in its name"),
-        ("anna_brain.nii.gz", "its name ends in brain: made of a scan"),
-        ("zoe_segmentation.nii.gz", "ends in segmentation, and its scan is not beside"),
-        ("anna.nii", "has the same name"),
-    ],
-)
-def test_what_is_no_t1_scan_is_left_out_and_named_with_its_reason(
-    tmp_path, name, reason
-):
-    save_plain(tmp_path, "anna.nii.gz", "ben_T1.nii.gz", "t2_to_T1_clara.nii.gz")
-    save_plain(tmp_path, name)
-    found = found_in(tmp_path)
-    assert len(found.records) == 3
-    ((left_out, why),) = found.left_out
-    assert {left_out} <= {name, "anna.nii.gz"} and reason in why
-
-
-def test_a_second_run_is_left_out_and_named(tmp_path):
-    save_plain(tmp_path, *(f"sub-{n}_run-1_T1w.nii.gz" for n in range(3)))
-    save_plain(tmp_path, "sub-1_run-2_T1w.nii.gz", "sub-1_bold.nii.gz")
-    reasons = dict(found_in(tmp_path).left_out)
-    assert "sub-1_run-1_T1w.nii.gz of the same" in reasons["sub-1_run-2_T1w.nii.gz"]
-    assert reasons["sub-1_bold.nii.gz"] == "not a T1w scan but bold"
-
-
 def test_a_split_that_loses_all_its_scans_is_an_error_that_says_why(tmp_path):
     save_plain(tmp_path, "a.nii.gz", "b.nii.gz", "c.nii.gz")
     (test,) = (r for r in found_in(tmp_path).records if r.split == "test")
@@ -466,12 +276,6 @@ def test_a_split_that_loses_all_its_scans_is_an_error_that_says_why(tmp_path):
         ValueError, match=f"no scan is left to test.*{test.id}: .*NIfTI"
     ):
         load(tmp_path)
-
-
-def test_too_few_scans_are_refused_with_what_was_left_out(tmp_path):
-    save_plain(tmp_path, "a.nii.gz", "b.nii.gz", "c_T2.nii.gz")
-    with pytest.raises(ValueError, match="c_T2.nii.gz: T2 in its name.*2 among 3"):
-        found_in(tmp_path)
 
 
 def test_scans_without_masks_load_and_say_so(tmp_path):

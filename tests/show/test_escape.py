@@ -20,7 +20,7 @@ HTML = {
     "affine_sliders": lambda: show.affine_sliders(
         lambda x: STEPS[0], x=(0, 1, 0), **TEXTS
     ),
-    "html_table": lambda: show.html_table([BAD], [[BAD]], BAD),
+    "table": lambda: show.table([BAD], [[BAD]], BAD),
 }
 PICTURES = {
     "checkerboard": lambda: show.checkerboard(STEPS[0], STEPS[0], alt=BAD),
@@ -34,7 +34,6 @@ PICTURES = {
     "quiver": lambda: show.quiver(np.zeros((4, 4, 2)), title=BAD, alt=BAD),
     "rows": lambda: show.rows(STEPS, STEPS, STEPS, labels=[BAD] * 2, alt=BAD),
     "sorted_bars": lambda: show.sorted_bars([BAD], x=BAD, alt=BAD, **{BAD: [1]}),
-    "table": lambda: show.table([BAD], [[BAD]], title=BAD, alt=BAD),
 }
 PLAIN = {"Control", "Picture", "TRUST_NOTE"}
 
@@ -76,4 +75,4 @@ def test_a_slider_is_named_as_an_argument_is():
 
 def test_a_data_frame_is_text():
     frame = pd.DataFrame({BAD: [BAD]}, index=pd.Index([BAD], name=BAD))
-    assert "<script" not in show.html_table(frame, caption=BAD).html
+    assert "<script" not in show.table(frame, caption=BAD).html

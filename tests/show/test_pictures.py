@@ -169,12 +169,6 @@ def test_loss_curve_starts_at_step_one():
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [3.0, 2.0, 1.5])
 
 
-def test_table_holds_every_cell():
-    figure = show.table(["method", "Dice"], [["before", 0.0721], ["after", 0.5]])
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == ["method", "Dice", "before", "0.0721", "after", "0.5"]
-
-
 def test_framework_draws_the_images_it_is_given():
     figure = show.framework(moving=np.eye(6), fixed=np.eye(6), moved=np.eye(6))
     assert len(figure.axes[0].images) == 3
@@ -261,7 +255,6 @@ def test_an_image_with_gaps_has_the_scale_of_what_is_there():
         (lambda: show.loss_curve([]), "Received: "),
         (lambda: show.sorted_bars(["a"], dice=[1, 2]), r"Received: \(2,\)"),
         (lambda: show.table(["a"], [["x", "y"]]), "Received: "),
-        (lambda: show.html_table(["a"], [["x", "y"]]), "Received: "),
         (lambda: show.panels(a=np.eye(3)).save("a.gif"), "Received: 'a.gif'"),
         (
             lambda: show.rows(

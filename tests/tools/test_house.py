@@ -1,4 +1,5 @@
-import re
+import ast
+import pathlib
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -90,7 +91,11 @@ def test_the_imports_run_one_way():
         ("registration.scans.cohort", {"keras", "helpers", "registration.show"}),
         ("registration.show", {"keras", "helpers", "registration.scans"}),
         ("registration.transform", {"keras", "helpers", "registration.show"}),
+        ("registration.runtime", {"keras", "helpers", "registration.show"}),
         ("registration.itk", {"keras", "helpers", "registration.show"}),
+        ("registration.pair", {"keras", "tensorflow"}),
+        ("registration.apply", {"keras", "tensorflow"}),
+        ("registration.__main__", {"keras", "numpy", "registration.pair"}),
     ],
 )
 def test_a_fresh_process_starts_no_more_than_it_needs(module, without):
@@ -101,16 +106,72 @@ def test_a_fresh_process_starts_no_more_than_it_needs(module, without):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=notebooks.ROOT)
 
 
+def variables_read(text):
+    """Return the names of the environment's variables that Python code reads.
+
+    One that is not written out is `"?"`. Setting a variable, and handing the whole
+    environment on to another process, is not reading it.
+    """
+    found = set()
+
+    def is_environment(node):
+        return ast.unparse(node) in ("environ", "os.environ")
+
+    def note(node):
+        found.add(node.value if isinstance(node, ast.Constant) else "?")
+
+    nodes = list(ast.walk(ast.parse(text)))
+    statements = [node.value for node in nodes if isinstance(node, ast.Expr)]
+    for node in nodes:
+        if isinstance(node, ast.Call) and node not in statements:
+            called = node.func
+            by_method = (
+                isinstance(called, ast.Attribute)
+                and is_environment(called.value)
+                and called.attr in ("get", "pop", "setdefault")
+            )
+            if by_method or ast.unparse(called) in ("getenv", "os.getenv"):
+                note(node.args[0] if node.args else node)
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            if is_environment(node.value):
+                note(node.slice)
+        elif isinstance(node, ast.Compare):
+            if any(is_environment(one) for one in node.comparators):
+                note(node.left)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("import os\nx = os.environ.get('REGISTRATION_X') or 1", {"REGISTRATION_X"}),
+        ("x = os.environ['REGISTRATION_X']", {"REGISTRATION_X"}),
+        ("x = os.getenv(\n    'REGISTRATION_X', ''\n)", {"REGISTRATION_X"}),
+        ("if 'REGISTRATION_X' in os.environ: pass", {"REGISTRATION_X"}),
+        ("x = environ.pop(name)", {"?"}),
+        ("x = os.environ.setdefault('REGISTRATION_X', 'y')", {"REGISTRATION_X"}),
+        ("os.environ.setdefault('REGISTRATION_X', 'y')", set()),
+        ("os.environ['REGISTRATION_X'] = 'y'", set()),
+        ("run(env=os.environ | {'REGISTRATION_X': 'y'})", set()),
+    ],
+)
+def test_a_variable_is_read_however_it_is_written(text, names):
+    assert variables_read(text) == names
+
+
 def test_our_variables_are_read_in_one_place():
-    reads = re.compile(r"(environ|getenv).*REGISTRATION_|REGISTRATION_\w+.*environ")
-    folders = ("helpers", "registration", "benchmarks", "models")
-    found = {
-        str(path.relative_to(notebooks.ROOT))
-        for folder in folders
-        for path in (notebooks.ROOT / folder).rglob("*.py")
-        if reads.search(path.read_text()) or "os.environ[" in path.read_text()
-    }
-    assert found == set()
+    folders = ("helpers", "registration", "benchmarks", "models", "tools", "notebooks")
+    found = {}
+    for path in (p for f in folders for p in (notebooks.ROOT / f).rglob("*.py")):
+        for name in variables_read(path.read_text(encoding="utf-8")):
+            if name == "?" or name.startswith("REGISTRATION_"):
+                found.setdefault(name, set()).add(path.relative_to(notebooks.ROOT))
+    assert found.pop("?") == {pathlib.Path("registration/settings.py")}
+    # The first cell of a notebook runs before anything of ours can be imported.
+    first_cells = found.pop("REGISTRATION_URL")
+    assert pathlib.Path("tools/bootstrap_cell.py") in first_cells
+    assert {path.parent.name for path in first_cells} == {"tools", "notebooks"}
+    assert found == {}
 
 
 def test_helpers_stays_a_small_vocabulary():

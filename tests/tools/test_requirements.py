@@ -12,7 +12,8 @@ from tools import environment, install_missing, notebooks  # noqa: E402
 
 ROOT = notebooks.ROOT
 READER, DEV = "requirements.txt", "requirements/dev.txt"
-OPTIONAL = "requirements/stripping.txt"
+OPTIONAL = ("requirements/runtime.txt", "requirements/stripping.txt")
+EXPORT = "requirements/export.txt"
 MODULES = {"ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
 MODULES["simpleitk"] = "SimpleITK"
 PYTHONS = ("3.10.13", "3.11.7", "3.12.1", "3.13.0")
@@ -56,7 +57,7 @@ def imported(folder):
 
 
 def test_every_range_states_the_oldest_version_and_stands_in_order():
-    for name in (READER, DEV, OPTIONAL):
+    for name in (READER, DEV, *OPTIONAL):
         lines = parsed(name)
         assert [one.name for one in lines] == sorted(one.name for one in lines)
         for one in lines:
@@ -107,7 +108,7 @@ def test_requirements_name_what_is_imported_and_nothing_else():
     needed = imported("helpers") | imported("registration") | imported("notebooks")
     needed |= imported("models")
     named = {MODULES.get(name, name) for name in names(READER)}
-    optional = {"jax", "torch"} | names(OPTIONAL)
+    optional = {"jax", "torch"} | names(*OPTIONAL, EXPORT)
     assert needed - optional - named == set(), "imported and not named"
     # The classical methods are peers in benchmarks, and oracles in tests.
     assert named - needed - imported("benchmarks") == set(), "named and not imported"

@@ -32,8 +32,10 @@ def find(name, request, shown=True):
     """Find the subjects of a source, or of the first that works.
 
     Args:
-        name: One of `SOURCES`, or `"auto"`: what `REGISTRATION_SOURCE` says, else
-            `"ixi"`, else `"simulated"` where the scans cannot be had.
+        name: One of `SOURCES`, or `"auto"`: a folder that the request names, else
+            what `REGISTRATION_SOURCE` says, else the folder that
+            `REGISTRATION_FOLDER` names, else `"ixi"`, else `"simulated"` where the
+            scans cannot be had.
         request: A `record.Request`.
         shown: Whether to draw progress bars.
 
@@ -41,17 +43,25 @@ def find(name, request, shown=True):
         The name of the source, and its `record.Found`.
 
     Raises:
-        ValueError: If there is no such source, or what it has cannot be trusted.
+        ValueError: If there is no such source, or what it has cannot be trusted; a
+            folder that is named and cannot be used gives way to no other source.
         OSError: If the files of the source asked for could not be had.
     """
     asked = "asked for"
-    if name == "auto" and settings.value("REGISTRATION_SOURCE"):
+    if name == "auto" and request.folder:
+        name, asked = "folder", "because folder=... names one"
+    elif name == "auto" and settings.value("REGISTRATION_SOURCE"):
         name = settings.value("REGISTRATION_SOURCE")
         asked = "asked for by REGISTRATION_SOURCE"
+    if name == "auto" and settings.value("REGISTRATION_FOLDER"):
+        name, asked = "folder", "because REGISTRATION_FOLDER names one"
     if name not in (*SOURCES, "auto"):
         raise ValueError(
             f"source must be one of {('auto', *SOURCES)}. Received: {name!r}"
         )
+    if name == "folder":
+        found = folder.find(request, shown)
+        return name, found._replace(why="; ".join(filter(None, (asked, found.why))))
     if name != "auto":
         return name, _explained(SOURCES[name].find(request, shown), asked)
     try:

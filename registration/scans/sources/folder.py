@@ -1,33 +1,25 @@
 """A reader's own scans: any folder of NIfTI files, BIDS and its derivatives included.
 
-A BIDS name is `key-value` pairs and a suffix joined by underscores, such as
-`sub-01_ses-2_desc-preproc_T1w.nii.gz`. Other names are taken as they are: a file is a
-T1-weighted scan unless a word of its name says otherwise, and its mask and label map
-lie in its folder or below and repeat its name, such as `anna.nii.gz` and
-`anna_mask.nii.gz`. Every file that is not taken is named with the reason.
+The name of a file and of the folders it lies in says what it is: a T1-weighted scan,
+unless a word such as `T2`, `mask` or `brain` says otherwise. A mask or label map
+belongs to the scan whose name it repeats, `anna_mask.nii.gz` or `masks/anna.nii.gz` to
+`anna.nii.gz`; in a BIDS dataset the standard decides instead. Hidden files are not
+looked at, and every other file that is not taken is named with the reason.
 """
 
+import functools
+import os
 import pathlib
 import re
 
 from registration import settings
+from registration.scans.sources import bids, plain
 from registration.scans.sources import record as records
 
-NAME = re.compile(r"^(?P<stem>.+?)\.nii(\.gz)?$", re.IGNORECASE)
-MASK_WORDS = ("mask", "brainmask", "brain_mask")
-LABEL_WORDS = (
-    "labels", "label", "dseg", "seg", "segmentation", "parcellation", "aseg",
-    "aparc+aseg", "dlmuse",
-)  # fmt: skip
-LABEL_KINDS = ("aparcaseg", "aseg", None)
-OTHER_CONTRASTS = {
-    "t2", "t2w", "pd", "pdw", "flair", "dwi", "dti", "bold", "boldref", "sbref", "epi",
-    "swi", "adc", "asl", "ct", "pet", "mra", "t2star", "b0", "fa", "md",
-}  # fmt: skip
-MADE_OF_SCANS = {
-    "brain", "stripped", "bet", "probseg", "xfm", "warp", "field", "bias", "pve",
-}  # fmt: skip
-SUBJECT = ("sub", "ses")
+FOREIGN = re.compile(
+    r"\.(mgz|mgh|img|hdr|nrrd|nhdr|mha|mhd|mnc|mif|dcm|par)(\.gz)?$", re.IGNORECASE
+)
+TABLE = "participants.tsv"
 
 read = records.read
 
@@ -37,8 +29,9 @@ def find(request, shown=True):
 
     In a BIDS dataset these are the `T1w` files in the subject's own space, one for
     each subject and session, the preprocessed one before the raw one. A table
-    `participants.tsv` gives age and sex, and the split where it has that column;
-    else one scan is fixed and one in six of the others tests.
+    `participants.tsv` gives age and sex, and the split where its column `split` says
+    `fixed` of one scan and `train` or `test` of every other, both of them; else one
+    scan is fixed and one in six of the others tests.
 
     Args:
         request: A `record.Request`; `folder`, else `REGISTRATION_FOLDER`, says where
@@ -46,48 +39,52 @@ def find(request, shown=True):
         shown: Not used: nothing is fetched.
 
     Returns:
-        A `record.Found`; `left_out` names every other NIfTI file of the folder.
+        A `record.Found`; `left_out` names every other scan or map of the folder.
 
     Raises:
         ValueError: If the folder is none or holds fewer than three scans.
     """
-    folder = request.folder or settings.folder("REGISTRATION_FOLDER")
-    if not folder:
-        raise ValueError(
-            "source 'folder' needs folder=... or REGISTRATION_FOLDER. Received: None"
-        )
-    folder = pathlib.Path(folder).expanduser()
-    if not folder.is_dir():
-        raise ValueError(f"there is no such folder. Received: {folder}")
-    found, reasons = _sorted_out(folder)
-    left_out = [
-        (str(path.relative_to(folder)), why) for path, why in sorted(reasons.items())
-    ]
+    folder = _folder(request)
+    files, reasons = _files(folder)
+    read_table = functools.cache(records.read_table)
+
+    def row(path, label=""):
+        return _row(folder, path, label, read_table)
+
+    scans, of_bids, others = bids.scans(files, folder.name)
+    more, of_plain, shared = plain.scans(others, lambda path: _listed(row(path)))
+    reasons |= of_bids | of_plain
+    left_out = [(path.as_posix(), why) for path, why in sorted(reasons.items())]
+    found = _named([*scans, *more])
     if len(found) < 3:
         some = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
+        some = f" (left out: {some})" if some else ""
+        count = len({*files, *reasons})
         raise ValueError(
             f"{folder} must hold three T1-weighted scans or more, named .nii or "
-            f".nii.gz{f' (left out: {some})' if some else ''}. Received: {len(found)} "
-            f"among {len(found) + len(left_out)} files"
+            f".nii.gz; mend their names, or name another folder or none{some}. "
+            f"Received: {len(found)} among {count} files"
         )
-    table = _participants(folder)
-    rows = {name: _row(table, name) for name in found}
-    splits = {name: row.get("split") for name, row in rows.items()}
-    named = list(splits.values())
-    usable = set(named) == set(records.SPLITS) and named.count("fixed") == 1
-    if request.fixed is not None or not usable:
-        splits = records.split_by_seed(sorted(found), request.fixed, seed=request.seed)
+    told = {name: row(scan.image, scan.ids[0]) for name, scan in found.items()}
+    splits, why_not = _splits(told, request)
+    if why_not:
+        left_out.insert(0, (TABLE, why_not))
     chosen = [
         records.Record(
             id=name,
             split=splits[name],
-            age=records.number(rows[name].get("age")),
-            sex=rows[name].get("sex", ""),
-            **found[name],
+            image=folder / scan.image,
+            labels=scan.labels and folder / scan.labels,
+            mask=scan.mask and folder / scan.mask,
+            age=records.number(told[name].get("age")),
+            sex=told[name].get("sex", ""),
         )
-        for name in sorted(found)
+        for name, scan in found.items()
     ]
-    return records.Found(records.limited(chosen, request.limit), left_out)
+    why = f"{shared.upper()} begins every name, so it names no contrast"
+    return records.Found(
+        records.limited(chosen, request.limit), left_out, why if shared else ""
+    )
 
 
 def label_names():
@@ -95,196 +92,134 @@ def label_names():
     return {}
 
 
-def _sorted_out(folder):
-    """Return the files of each scan by id, and why each other file is not taken."""
-    reasons, files = {}, {}
-    for path in sorted(folder.rglob("*.nii*")):
-        if not NAME.match(path.name) or path.name.startswith("."):
-            continue
-        if not path.is_file():
-            reasons[path] = "not a file"
-            continue
-        key = path.parent, _stem(path)
-        if key in files:
-            reasons[path] = f"{files[key].name} has the same name"
-        else:
-            files[key] = path
-    named = {path: entities(path) for path in files.values()}
-    if any(one.get("suffix") == "T1w" for one in named.values()):
-        return _bids(named, reasons)
-    return _plain(files, reasons, folder)
+def _folder(request):
+    """Return the folder asked for, which must be there."""
+    folder = request.folder or settings.folder("REGISTRATION_FOLDER")
+    if not folder:
+        raise ValueError(
+            "source 'folder' needs folder=... or REGISTRATION_FOLDER. Received: None"
+        )
+    folder = pathlib.Path(folder).expanduser()
+    if not folder.is_dir():
+        which = "folder=..." if request.folder else "REGISTRATION_FOLDER"
+        raise ValueError(
+            f"there is no such folder; mend {which} or leave it out to have another "
+            f"source. Received: {folder}"
+        )
+    return folder
 
 
-def _stem(path):
-    return NAME.match(path.name)["stem"]
-
-
-def entities(path):
-    """Split a BIDS name into its pairs.
-
-    Args:
-        path: A `pathlib.Path`.
+def _files(folder):
+    """List the NIfTI files below a folder, hidden ones aside, each once.
 
     Returns:
-        A dict of the pairs, the suffix under `"suffix"`; empty where the name does
-        not begin with `sub-`.
+        A list of paths relative to the folder, and a dict of path to reason for what
+        cannot be read.
     """
-    parts = _stem(path).split("_")
-    if not parts[0].startswith("sub-"):
-        return {}
-    pairs = dict(part.split("-", 1) for part in parts if "-" in part)
-    return {**pairs, "suffix": parts[-1] if "-" not in parts[-1] else ""}
+    found, reasons, seen = [], {}, {}
+
+    def cannot(error):
+        path = pathlib.PurePath(error.filename).relative_to(folder)
+        reasons[path] = f"cannot be read: {error.strerror}"
+
+    for place, below, names in os.walk(folder, onerror=cannot, followlinks=True):
+        here = pathlib.PurePath(place).relative_to(folder)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        real = pathlib.Path(place).resolve()
+        above = here.parts and real in folder.resolve().parents
+        if real in seen or above:
+            reasons[here] = f"the same folder as {seen.get(real, 'one above')}"
+            below.clear()
+            continue
+        seen[real] = here
+        for name in sorted(names):
+            whole, path = pathlib.Path(place, name), here / name
+            if name.startswith("."):
+                continue
+            if FOREIGN.search(name):
+                reasons[path] = "not NIfTI; convert it"
+            elif records.NAME.match(name):
+                why = _unusable(whole, path, seen)
+                reasons |= {path: why} if why else {}
+                found += [] if why else [path]
+    return found, reasons
 
 
-def _bids(named, reasons):
-    """Return the files of each subject and session of a BIDS dataset."""
-    scans = {path: e for path, e in named.items() if e.get("suffix") == "T1w"}
-    own_space = {path: e for path, e in scans.items() if "space" not in e}
+def _unusable(whole, path, seen):
+    """Say why a NIfTI file cannot be taken; else note it as seen and return ""."""
+    if not whole.exists():
+        return "a link to a file that is not here; fetch it (`datalad get`)"
+    if not whole.is_file():
+        return "not a file"
+    real, name = whole.resolve(), path.parent / records.stem(path)
+    if real in seen:
+        return f"the same file as {seen[real]}"
+    if name in seen:
+        return f"{seen[name].name} has the same name"
+    seen[real] = seen[name] = path
+    return ""
+
+
+def _named(scans):
+    """Name each scan by the least of its path that tells it from all others.
+
+    Returns:
+        A dict of id to `record.Files`, sorted.
+    """
+    for level in range(4):
+        names = [scan.ids[level] for scan in scans]
+        if all(names) and len(set(names)) == len(names):
+            break
+    else:
+        names = [scan.image.as_posix() for scan in scans]
+    return dict(sorted(zip(names, scans, strict=True), key=lambda pair: pair[0]))
+
+
+def _splits(told, request):
+    """Deal the scans as the table says, where it can be used, else by the seed.
+
+    Args:
+        told: A dict of id to row of the table.
+        request: The `record.Request`.
+
+    Returns:
+        A dict of id to split, and why the column of the table was not used, or "".
+    """
+    given = {name: row.get("split", "").strip().lower() for name, row in told.items()}
+    values = list(given.values())
+    usable = set(values) == set(records.SPLITS) and values.count("fixed") == 1
+    if usable and request.fixed is None:
+        return given, ""
+    dealt = records.split_by_seed(list(told), request.fixed, seed=request.seed)
+    if not any(values):
+        return dealt, ""
+    if usable:
+        return dealt, "its column split is not used: fixed=... deals the scans anew"
+    counts = ", ".join(f"{values.count(v)} {v or 'empty'}" for v in sorted({*values}))
+    return dealt, (
+        "its column split is not used: it must say fixed of one scan, and train or "
+        f"test of every other, both of them. Received: {counts}"
+    )
+
+
+def _row(folder, image, label, read_table):
+    """Return a scan's row of the nearest `participants.tsv`, empty without one.
+
+    It lies in a folder of the scan or in two above them all. The row is the one of
+    the longest name that a part of the scan's path begins with.
+    """
+    places = [*(folder / place for place in image.parents), *folder.parents[:2]]
+    table = next((p / TABLE for p in places if (p / TABLE).is_file()), None)
+    rows = read_table(table) if table else []
+    parts = [label, records.stem(image), *image.parent.parts]
     best = {}
-    for path, e in (own_space or scans).items():
-        label = "_".join(f"{key}-{e[key]}" for key in SUBJECT if key in e)
-        rank = (e.get("desc") != "preproc", len(path.parts), path.name)
-        best.setdefault(label, []).append((rank, path))
-    found, used = {}, set()
-    for label, ranked in best.items():
-        (_, path), *others = sorted(ranked)
-        for _, other in others:
-            reasons[other] = f"{path.name} of the same subject and session is taken"
-        found[label] = {"image": path, **_beside(path, named)}
-        used |= {p for p in found[label].values() if p is not None}
-    for path, e in named.items():
-        if path in used or path in reasons:
-            continue
-        if path in scans:
-            reasons[path] = "in another space than the subject's own"
-        elif e.get("suffix") in ("mask", "dseg"):
-            reasons[path] = "not of a scan that is taken, or not the map preferred"
-        else:
-            reasons[path] = f"not a T1w scan but {e.get('suffix') or 'no BIDS name'}"
-    return found, reasons
+    for row in rows:
+        name = row.get("participant_id", "")
+        begins = re.compile(rf"(sub-)?{re.escape(name)}({plain.JOINT}|$)")
+        if len(name) > len(_listed(best)) and any(map(begins.match, parts)):
+            best = row
+    return best
 
 
-def _beside(path, named):
-    """Return mask and labels that BIDS names for a scan, in its folder and space."""
-    own = named[path]
-    beside = {
-        other: e
-        for other, e in named.items()
-        if other.parent == path.parent
-        and all(e.get(key) == own.get(key) for key in (*SUBJECT, "space"))
-        and e.get("run") in (None, own.get("run"))
-    }
-    masks = [
-        p
-        for p, e in beside.items()
-        if (e["suffix"], e.get("desc")) == ("mask", "brain")
-    ]
-    maps = {e.get("desc"): p for p, e in beside.items() if e["suffix"] == "dseg"}
-    labels = [maps[kind] for kind in LABEL_KINDS if kind in maps]
-    return {
-        "labels": labels[0] if labels else None,
-        "mask": masks[0] if masks else None,
-    }
-
-
-def _plain(files, reasons, folder):
-    """Return the files of each scan of a folder that is not BIDS."""
-    kinds = {path: _kind(path) for path in files.values()}
-    scans = [path for path, (kind, _) in kinds.items() if kind == "scan"]
-    names, found, used = _ids(scans, folder), {}, set()
-    for path in scans:
-        parts = {
-            part: _companion(path, words, files, scans)
-            for part, words in (("labels", LABEL_WORDS), ("mask", MASK_WORDS))
-        }
-        found[names[path]] = {"image": path, **parts}
-        used |= {p for p in parts.values() if p is not None}
-    for path, (kind, word) in kinds.items():
-        if kind in ("mask", "labels") and path not in used:
-            reasons[path] = f"its name ends in {word}, and its scan is not beside it"
-        elif kind == "contrast":
-            reasons[path] = f"{word} in its name: not T1-weighted"
-        elif kind == "made":
-            reasons[path] = f"its name ends in {word}: made of a scan, not one"
-    return found, reasons
-
-
-def _kind(path):
-    """Return what a file is by its name, and the word that says so."""
-    stem = _stem(path).lower()
-    for kind, words in (("mask", MASK_WORDS), ("labels", LABEL_WORDS)):
-        for word in sorted(words, key=len, reverse=True):
-            if re.search(rf"(^|[_\-.]){re.escape(word)}$", stem):
-                return kind, word
-    words = re.split(r"[_\-.\s]", stem)
-    if words[-1] in MADE_OF_SCANS:
-        return "made", words[-1]
-    others = [word for word in words if word in OTHER_CONTRASTS]
-    if others and not {"t1", "t1w"} & set(words):
-        return "contrast", others[0].upper()
-    return "scan", ""
-
-
-def _companion(path, words, files, scans):
-    """Return the file that is a scan's mask or label map, or None.
-
-    It lies in the scan's folder or below it, where no scan of that name is nearer.
-    """
-    stem, here = _stem(path).lower(), path.parent
-    alone = sum(other.parent == here for other in scans) == 1
-    names = [f"{stem}{joint}{word}" for word in words for joint in "_-."]
-    nearer = {
-        other.parent
-        for other in scans
-        if _stem(other).lower() == stem and here in other.parent.parents
-    }
-    found = {}
-    for (folder, name), other in files.items():
-        inside = here == folder or here in folder.parents
-        if not inside or nearer & {folder, *folder.parents}:
-            continue
-        if name.lower() in names or (
-            alone and folder == here and name.lower() in words
-        ):
-            found.setdefault(name.lower(), []).append(other)
-    for name in (*names, *words):
-        if name in found:
-            return min(found[name], key=lambda other: len(other.parts))
-    return None
-
-
-def _ids(scans, folder):
-    """Name each scan by the least of its path that tells it from all others."""
-
-    def joined(parts):
-        return "_".join(parts)
-
-    places = {path: path.relative_to(folder).parent.parts for path in scans}
-    for name in (
-        lambda path: _stem(path),
-        lambda path: joined(places[path]),
-        lambda path: joined((*places[path], _stem(path))),
-        lambda path: "/".join((*places[path], _stem(path))),
-    ):
-        names = {path: name(path) for path in scans}
-        if all(names.values()) and len(set(names.values())) == len(scans):
-            return names
-    return {path: str(path.relative_to(folder)) for path in scans}
-
-
-def _participants(folder):
-    """Return the rows of the nearest `participants.tsv`, this folder or two above."""
-    for place in (folder, *folder.parents[:2]):
-        path = place / "participants.tsv"
-        if path.is_file():
-            return records.read_table(path)
-    return []
-
-
-def _row(table, name):
-    """Return the row of a subject, empty where there is none."""
-    for row in table:
-        label = row.get("participant_id", "")
-        if label and re.match(rf"(sub-)?{re.escape(label)}(_|$)", name):
-            return row
-    return {}
+def _listed(row):
+    return row.get("participant_id", "")

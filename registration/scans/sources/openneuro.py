@@ -7,6 +7,8 @@ Reference:
     Snoek et al., The Amsterdam Open MRI Collection, Scientific Data 2021.
 """
 
+import os
+
 from registration import settings
 from registration.scans import download
 from registration.scans.sources import record as records
@@ -89,7 +91,7 @@ def _cache():
 
 
 def _fetch(names, shown):
-    """Fetch files and write down the sha256 of those that are new."""
+    """Fetch files and write down the sha256 of those that are here and new."""
     place, known = _cache() / WRITTEN_DOWN, {}
     if place.is_file():
         for line in place.read_text().splitlines():
@@ -98,10 +100,20 @@ def _fetch(names, shown):
     base = settings.value("REGISTRATION_OPENNEURO_URL") or BASE
     registry = {name: known.get(name) for name in names}
     title = "downloading OpenNeuro ds002790"
-    count = download.fetch(_cache(), base, registry, MAX_BYTES, names, shown, title)
-    new = [name for name in names if name not in known]
-    if new:
-        with place.open("a") as file:
-            for name in new:
-                file.write(f"{download.sha256(_cache() / name)}  {name}\n")
-    return count
+    try:
+        return download.fetch(_cache(), base, registry, MAX_BYTES, names, shown, title)
+    finally:
+        new = [n for n in names if n not in known and (_cache() / n).is_file()]
+        known |= {name: download.sha256(_cache() / name) for name in new}
+        if new:
+            _write_down(place, known)
+
+
+def _write_down(place, known):
+    """Write the list of sha256 whole or not at all."""
+    part = place.with_name(download.part_name())
+    try:
+        part.write_text("".join(f"{known[name]}  {name}\n" for name in sorted(known)))
+        os.replace(part, place)
+    finally:
+        part.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ What several sources share is here too: reading a subject, dealing splits, table
 
 import dataclasses
 import pathlib
+import re
 import typing
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from registration.scans import intensity, nifti
 
 SPLITS = ("fixed", "train", "test")
+NAME = re.compile(r"^(?P<stem>.+?)\.nii(\.gz)?$", re.IGNORECASE)
 
 
 class Request(typing.NamedTuple):
@@ -54,6 +56,22 @@ class Record(typing.NamedTuple):
     seed: list | None = None
 
 
+class Files(typing.NamedTuple):
+    """The files of one scan in a reader's folder, relative to it.
+
+    Attributes:
+        image: The scan, a `pathlib.PurePath`.
+        ids: The ids it may have, the shortest first.
+        mask: Its brain mask, or None.
+        labels: Its label map, or None.
+    """
+
+    image: pathlib.PurePath
+    ids: tuple
+    mask: pathlib.PurePath | None = None
+    labels: pathlib.PurePath | None = None
+
+
 class Found(typing.NamedTuple):
     """What a source has.
 
@@ -67,6 +85,18 @@ class Found(typing.NamedTuple):
     records: list
     left_out: list = []
     why: str = ""
+
+
+def stem(path):
+    """Return the name of a NIfTI file without `.nii` or `.nii.gz`.
+
+    Args:
+        path: A `pathlib.PurePath`.
+
+    Returns:
+        A string.
+    """
+    return NAME.match(path.name)["stem"]
 
 
 def load(record):

@@ -1,0 +1,279 @@
+"""The command line: `python -m registration pair` and `... apply`."""
+
+import argparse
+import json
+import pathlib
+import signal
+import sys
+
+EXAMPLES = """\
+examples:
+  python -m registration pair patient.nii.gz template.nii.gz --out result
+  python -m registration pair a.nii.gz b.nii.gz --out result --labels a_labels.nii.gz \\
+      --fixed-labels b_labels.nii.gz --inverse
+  python -m registration apply other.nii.gz --transform result/transform.h5 \\
+      --reference template.nii.gz --out other_moved.nii.gz
+"""
+PAIR = """\
+Register MOVING to FIXED, two T1-weighted heads in NIfTI files of any orientation and
+voxel size, with their skulls or without. Look at report.html in the folder afterwards.
+"""
+PAIR_EXAMPLES = """\
+examples:
+  python -m registration pair patient.nii.gz template.nii.gz --out result
+  python -m registration pair a.nii.gz b.nii.gz --out result --transform affine --json
+  python -m registration pair a.nii.gz b.nii.gz --out result --inverse \\
+      --fixed-mask b_brain.nii.gz --labels a_labels.nii.gz --points a_points.csv
+
+written into DIR:
+  moved.nii.gz      the moving scan on the fixed scan's own grid
+  transform.h5      the whole transform, for ITK, ANTs, SimpleITK, Slicer
+  warp.nii.gz       the same as one displacement field (LPS mm, affine included)
+  affine.tfm, .txt  its affine part, for ITK and as a plain RAS matrix
+  labels, points    where they were given
+  inverse_*         all of these the other way, with --inverse
+  report.html       pictures, scorecard, warnings; registration.json the same numbers
+
+exit code: 0 done, 2 something given cannot be used (one line says what), 130 stopped.
+"""
+APPLY = """\
+Carry IMAGE through stored transforms, with one interpolation. Reads what `pair`, ANTs
+and SimpleITK write: .h5, .tfm, .txt, .mat, and displacement fields .nii, .nii.gz.
+"""
+APPLY_EXAMPLES = """\
+The transforms stand in the order in which a point of the reference passes them, as with
+antsApplyTransforms -t: the warp before the affine. [FILE,1] inverts one of them.
+
+examples:
+  python -m registration apply other.nii.gz --transform result/transform.h5 \\
+      --reference template.nii.gz --out other_moved.nii.gz
+  python -m registration apply labels.nii.gz --labels -t 1Warp.nii.gz -t 0Affine.mat \\
+      --reference template.nii.gz --out labels_moved.nii.gz
+  python -m registration apply landmarks.csv --points -t result/transform.h5 \\
+      --out landmarks_moved.csv
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Say in one line what is wrong with a command."""
+
+    def error(self, message):
+        """End with exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def main(argv=None):
+    """Run a command.
+
+    Args:
+        argv: Its words, without `python -m registration`; those of the process when
+            None.
+
+    Returns:
+        The exit code: 0 done, 2 something given cannot be used, 130 stopped by
+        Ctrl-C, 143 by SIGTERM.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    options = _parser().parse_args(words)
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        options.run(options, ["python", "-m", "registration", *words])
+    except (ValueError, OSError) as error:
+        text = " ".join(str(error).split())
+        print(f"python -m registration: error: {text}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:
+        print("\npython -m registration: stopped; nothing was written", file=sys.stderr)
+        return 143 if isinstance(stopped, _Terminated) else 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came; cleaned up as after Ctrl-C."""
+
+
+def _terminate(number, frame):
+    raise _Terminated
+
+
+def _parser():
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="python -m registration",
+        description="Register scans of heads, and apply what was found.",
+        epilog=EXAMPLES,
+        formatter_class=plain,
+    )
+    verbs = parser.add_subparsers(
+        title="commands", metavar="pair | apply", required=True
+    )
+    pair = verbs.add_parser(
+        "pair",
+        help="register one scan to another",
+        description=PAIR,
+        epilog=PAIR_EXAMPLES,
+        formatter_class=plain,
+    )
+    add = pair.add_argument
+    add("moving", type=pathlib.Path, metavar="MOVING", help="the scan to be moved")
+    add("fixed", type=pathlib.Path, metavar="FIXED", help="the scan it is moved onto")
+    add("--out", type=pathlib.Path, required=True, metavar="DIR", help="results")
+    add(
+        "--transform",
+        choices=("affine", "dense"),
+        default="dense",
+        help="twelve numbers, or a displacement of every voxel (default)",
+    )
+    add("--no-refine", action="store_true", help="one pass of the networks: faster")
+    for name in ("moving", "fixed"):
+        add(
+            f"--{name}-mask",
+            type=pathlib.Path,
+            metavar="FILE",
+            help=f"brain of the {name} scan; unset, it is found",
+        )
+    add(
+        "--labels",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="label map of the moving scan, carried along by nearest neighbour",
+    )
+    add(
+        "--fixed-labels",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="label map of the fixed scan, to measure the overlap",
+    )
+    add(
+        "--points",
+        type=pathlib.Path,
+        metavar="FILE.csv",
+        help="points of the moving scan, columns x, y, z in RAS mm",
+    )
+    add("--inverse", action="store_true", help="write the way back too")
+    add(
+        "--start",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="ITK transform, fixed to moving, to begin with; for a dense transform it "
+        "takes the place of the affine network",
+    )
+    add("--bids", action="store_true", help="names and sidecars of a BIDS derivative")
+    add("--json", action="store_true", help="print the numbers as JSON")
+    _add_common(pair, "results of an earlier run")
+    pair.set_defaults(run=_pair)
+    apply = verbs.add_parser(
+        "apply",
+        help="carry a scan, labels or points through stored transforms",
+        description=APPLY,
+        epilog=APPLY_EXAMPLES,
+        formatter_class=plain,
+    )
+    add = apply.add_argument
+    add(
+        "image",
+        type=pathlib.Path,
+        metavar="IMAGE",
+        help="scan, series, label map or points",
+    )
+    add(
+        "-t",
+        "--transform",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="a transform; give it again for each of a chain",
+    )
+    add(
+        "--reference",
+        type=pathlib.Path,
+        metavar="FIXED",
+        help="the scan on whose grid the result lies; not needed for points",
+    )
+    add("--out", type=pathlib.Path, required=True, metavar="FILE", help="result")
+    kind = apply.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--labels",
+        dest="kind",
+        action="store_const",
+        const="labels",
+        default="image",
+        help="IMAGE is a label map: nearest",
+    )
+    kind.add_argument(
+        "--points",
+        dest="kind",
+        action="store_const",
+        const="points",
+        help="IMAGE is a CSV of points, RAS mm",
+    )
+    add("--inverse", action="store_true", help="go through the chain the other way")
+    _add_common(apply, "the result of an earlier run")
+    apply.set_defaults(run=_apply)
+    return parser
+
+
+def _add_common(parser, what):
+    parser.add_argument("--force", action="store_true", help=f"replace {what}")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _progress(options):
+    """Return what tells of the stages: nothing unless someone watches a terminal."""
+    if options.quiet or not sys.stderr.isatty():
+        return None
+    return lambda text: print(text, end="", file=sys.stderr, flush=True)
+
+
+def _pair(options, command):
+    from registration import pair
+
+    record = pair.pair(
+        options.moving,
+        options.fixed,
+        options.out,
+        transform=options.transform,
+        refine=not options.no_refine,
+        moving_mask=options.moving_mask,
+        fixed_mask=options.fixed_mask,
+        labels=options.labels,
+        fixed_labels=options.fixed_labels,
+        points=options.points,
+        inverse=options.inverse,
+        start=options.start,
+        force=options.force,
+        bids=options.bids,
+        command=command,
+        tell=_progress(options),
+    )
+    if not options.quiet:
+        for text in record["warnings"]:
+            print(f"warning: {text}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(record, indent=2))
+    elif not options.quiet:
+        report = next(name for name in record["files"] if name.endswith(".html"))
+        print(f"{options.out / report}: {record['seconds_total']:.1f} s")
+
+
+def _apply(options, command):
+    from registration import apply
+
+    apply.apply(
+        options.image,
+        options.transform,
+        options.reference,
+        options.out,
+        kind=options.kind,
+        inverse=options.inverse,
+        force=options.force,
+        tell=_progress(options),
+    )
+    if not options.quiet:
+        print(options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

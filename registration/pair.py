@@ -1,0 +1,399 @@
+"""Register two files: everything that `python -m registration pair` does."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+from registration import bids as bids_names
+from registration import inputs, itk, outputs, provenance, quality, report
+from registration import transform as transforms
+from registration.scans import nifti
+
+KINDS = ("affine", "dense")
+STEPS = {"affine": 12, "dense": 30}
+NAMES = {
+    "moved": "moved.nii.gz",
+    "labels": "labels.nii.gz",
+    "points": "points.csv",
+    "transform": "transform.h5",
+    "affine": "affine.tfm",
+    "affine_text": "affine.txt",
+    "warp": "warp.nii.gz",
+    "inverse_moved": "inverse_moved.nii.gz",
+    "inverse_labels": "inverse_labels.nii.gz",
+    "inverse_transform": "inverse_transform.h5",
+    "inverse_affine": "inverse_affine.tfm",
+    "inverse_affine_text": "inverse_affine.txt",
+    "inverse_warp": "inverse_warp.nii.gz",
+    "numbers": "registration.json",
+    "report": "report.html",
+}
+SETTLED_MM, ITERATIONS = 1e-3, 100
+
+
+def pair(
+    moving,
+    fixed,
+    out,
+    *,
+    transform="dense",
+    refine=True,
+    moving_mask=None,
+    fixed_mask=None,
+    labels=None,
+    fixed_labels=None,
+    points=None,
+    inverse=False,
+    start=None,
+    force=False,
+    bids=False,
+    command=None,
+    tell=None,
+):
+    """Register a moving scan to a fixed one, and write all that is found.
+
+    Args:
+        moving: A `.nii` or `.nii.gz` file of a head, T1-weighted, with its skull or
+            without, in any orientation and voxel size.
+        fixed: Another one.
+        out: Folder for the results; see `NAMES`.
+        transform: `"dense"`, a displacement of every voxel, or `"affine"`.
+        refine: Whether the networks' answer is refined for this pair.
+        moving_mask: File on the moving scan's grid, above zero in the brain; where
+            None, the brain is found.
+        fixed_mask: The same of the fixed scan.
+        labels: Label map on the moving scan's grid, to be carried along.
+        fixed_labels: Label map on the fixed scan's grid, to measure the Dice.
+        points: CSV file of points of the moving scan, RAS mm, to be carried along.
+        inverse: Whether the way back is written too.
+        start: ITK file of a rough alignment to begin with, fixed → moving. With
+            `"dense"` it takes the place of the affine network.
+        force: Whether results of an earlier run may be replaced.
+        bids: Whether the results are named as a BIDS derivative.
+        command: The words of the command, for the record; `sys.argv` when None.
+        tell: Function of a text, called as the stages begin and end.
+
+    Returns:
+        Dict of the numbers and their provenance, as `registration.json` holds them.
+
+    Raises:
+        ValueError: If a file cannot be used or the results cannot be written; it says
+            what to do. Nothing is written then.
+    """
+    if transform not in KINDS:
+        raise ValueError(f"transform must be one of {KINDS}. Received: {transform!r}")
+    given = {
+        "moving": moving,
+        "fixed": fixed,
+        "moving_mask": moving_mask,
+        "fixed_mask": fixed_mask,
+        "labels": labels,
+        "fixed_labels": fixed_labels,
+        "points": points,
+        "start": start,
+    }
+    out = pathlib.Path(out)
+    names = _names(moving, fixed, bids)
+    roles = _roles(given, inverse)
+    if not force:
+        outputs.refuse_existing(out, [names[role] for role in roles])
+    outputs.refuse_inputs([out / names[role] for role in roles], given.values())
+    stages = provenance.Stages(tell)
+    with outputs.folder(out, force, lambda path: _ours(path, names)) as folder:
+        with stages("reading"):
+            read = _read(given)
+        scans = read["moving"], read["fixed"]
+        found, notes = find(*scans, transform, refine, read["start"], stages)
+        scans = [
+            dataclasses.replace(scan, mask=mask, labels=read[key])
+            for scan, mask, key in zip(
+                scans, notes.pop("masks"), ("labels", "fixed_labels"), strict=True
+            )
+        ]
+        found = _faded(found)
+        for name in names.values():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with stages("moving the scan"):
+            moved = found.apply(scans[0], scans[1].grid)
+        with stages("the way back"):
+            back = _inverse(found, inverse)
+        with stages("measuring"):
+            numbers = quality.measured(found, *scans, moved, back)
+        warnings = quality.warnings(numbers, *scans, found, notes["masks_from"])
+        with stages("writing"):
+            places = {role: folder / names[role] for role in roles}
+            _write(places, "", found, moved, scans[1])
+            if inverse:
+                _write(places, "inverse_", back, back.apply(scans[1], scans[0].grid),
+                       scans[0])  # fmt: skip
+            if points is not None:
+                table = read["points"]
+                carried = points_back(found, table.places)
+                table.moved(carried).save(places["points"])
+        with stages("drawing"):
+            pictures = report.pictures(found, *scans, moved)
+        record = provenance.record(
+            sys.argv if command is None else command, given, stages
+        )
+        record = {
+            "numbers": numbers,
+            "warnings": warnings,
+            "transform": {"kind": transform, "refined": bool(refine)} | notes,
+            **record,
+        }
+        text = report.page(record, pictures, names, roles)
+        places["report"].write_text(text, encoding="utf-8")
+        if bids:
+            _write_sidecars(folder, out, names, roles, record)
+        made = sorted(p for p in folder.rglob("*") if p.is_file())
+        record["files"] = {
+            p.relative_to(folder).as_posix(): provenance.sha256(p) for p in made
+        }
+        places["numbers"].write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def find(moving, fixed, kind, refine, start, stages):
+    """Find the transform between two scans with the stored networks.
+
+    The engine: whatever takes its place needs no more than these arguments.
+
+    Args:
+        moving: `scan.Scan`; without a mask, the brain is found.
+        fixed: `scan.Scan`, the same.
+        kind: One of `KINDS`.
+        refine: Whether the networks' answer is refined for this pair.
+        start: `transform.Transform` to begin with, or None.
+        stages: `provenance.Stages`.
+
+    Returns:
+        The `transform.Transform` and a dict: `masks`, two bool arrays; `masks_from`,
+        how they were come by; `models`, name → sha256; `engine`.
+
+    Raises:
+        ValueError: If a scan has no two intensities to tell apart.
+    """
+    known = [_known_mask(scan) for scan in (moving, fixed)]
+    with stages("starting the networks"):
+        from registration import affine, dense, masks, models
+
+        needed = ["affine_t1"] if start is None or kind == "affine" else []
+        needed += ["dense_t1"] if kind == "dense" else []
+        loaded = {name: models.load(name) for name in needed}
+    with stages("finding the brains"):
+        brains = [
+            masks.find(scan) if mask is None else mask
+            for scan, (mask, _) in zip((moving, fixed), known, strict=True)
+        ]
+    for name, mask in zip(("moving", "fixed"), brains, strict=True):
+        if not mask.any():
+            raise ValueError(
+                f"no brain was found in the {name} scan; give one by --{name}-mask. "
+                "Received: an empty mask"
+            )
+    moving, fixed = (
+        dataclasses.replace(scan, mask=mask).stripped()
+        for scan, mask in zip((moving, fixed), brains, strict=True)
+    )
+    found = start or transforms.Transform()
+    if start is not None:
+        moving = _placed(moving, fixed, start)
+    steps = {name: count * bool(refine) for name, count in STEPS.items()}
+    rough = transforms.Transform()
+    if "affine_t1" in loaded:
+        with stages("affine"):
+            rough = affine.register(moving, fixed, loaded["affine_t1"], steps["affine"])
+    if kind == "dense":
+        with stages("dense"):
+            rough = dense.register(
+                moving, fixed, loaded["dense_t1"], rough, steps["dense"]
+            )
+    return found @ rough, {
+        "masks": brains,
+        "masks_from": dict(
+            zip(("moving", "fixed"), (how for _, how in known), strict=True)
+        ),
+        "models": {name: _weights_sha256(models, name) for name in loaded},
+        "engine": "keras",
+    }
+
+
+def points_back(found, points):
+    """Carry points of the moving scan to the fixed one.
+
+    Each is found by iteration: no inverse of a whole field is needed.
+
+    Args:
+        found: `transform.Transform` from the fixed world to the moving one.
+        points: Float array `(n, 3)` in RAS mm of the moving world.
+
+    Returns:
+        Float64 array `(n, 3)` in RAS mm of the fixed world.
+
+    Raises:
+        ValueError: If there is no such place for a point, since the transform folds
+            there.
+    """
+    points = np.asarray(points, "float64")
+    matrix = found.affine
+    if abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
+        raise ValueError(f"a singular matrix has no inverse. Received: {matrix}")
+    turn = np.linalg.inv(matrix[:3, :3]).T
+    here = (points - matrix[:3, 3]) @ turn
+    for _ in range(ITERATIONS):
+        step = (points - found.points(here)) @ turn
+        here = here + step
+        if np.abs(step).max() < SETTLED_MM:
+            return here
+    worst = int(np.abs(step).max(axis=1).argmax())
+    raise ValueError(
+        f"point {worst + 1} cannot be carried back: the transform folds there. "
+        f"Received: {points[worst].tolist()}"
+    )
+
+
+def _names(moving, fixed, bids):
+    if not bids:
+        return NAMES
+    stems = [
+        pathlib.Path(path).name.removesuffix(".gz").removesuffix(".nii")
+        for path in (moving, fixed)
+    ]
+    return bids_names.names(*stems)
+
+
+def _roles(given, inverse):
+    """Return what will be written, in the order of `NAMES`."""
+    left_out = {role for role in ("labels", "points") if given[role] is None}
+    if given["fixed_labels"] is None:
+        left_out.add("inverse_labels")
+    return [
+        role
+        for role in NAMES
+        if role not in left_out and (inverse or not role.startswith("inverse_"))
+    ]
+
+
+def _ours(path, names):
+    """List the files of an earlier run that nobody changed since."""
+    record = path / names["numbers"]
+    if not record.is_file():
+        return []
+    try:
+        files = json.loads(record.read_text())["files"]
+        known = {name: files[name] for name in names.values() if name in files}
+    except (ValueError, TypeError, KeyError):
+        return []
+    return [
+        name
+        for name, digits in known.items()
+        if (path / name).is_file() and provenance.sha256(path / name) == digits
+    ]
+
+
+def _read(given):
+    """Read and check every input, before anything is computed."""
+    read = {
+        name: inputs.scan(given[name], given[f"{name}_mask"])
+        for name in ("moving", "fixed")
+    }
+    for key, like in (("labels", "moving"), ("fixed_labels", "fixed")):
+        path = given[key]
+        read[key] = None if path is None else inputs.labels(path, read[like])
+    path = given["points"]
+    read["points"] = None if path is None else inputs.points(path, read["moving"])
+    read["start"] = None
+    if given["start"] is not None:
+        read["start"] = itk.read(given["start"])
+        _check_overlap(given["start"], read)
+    return read
+
+
+def _check_overlap(path, read):
+    """Raise where a start leads from the fixed scan past the moving one."""
+    fixed, moving = read["fixed"], read["moving"]
+    voxels = np.argwhere(fixed.image > fixed.image.mean())[::50]
+    points = voxels @ fixed.affine[:3, :3].T + fixed.affine[:3, 3]
+    moved = read["start"].points(points)
+    there = transforms.fetch(np.ones(moving.image.shape, bool), moving.affine, moved)
+    if not there.any():
+        raise ValueError(
+            f"{path}: with this start the two scans do not overlap; it must lead from "
+            f"the fixed scan to the moving one. Received: the fixed head at "
+            f"{np.round(moved.mean(axis=0)).tolist()} mm of the moving world"
+        )
+
+
+def _known_mask(scan):
+    """Return the brain of a scan where it needs no network, and how it is known."""
+    if scan.mask is not None:
+        return scan.mask, "given"
+    mask = inputs.stripped_mask(scan)
+    return mask, "found by us" if mask is None else "the scan has no skull"
+
+
+def _placed(moving, fixed, start):
+    """Return the moving scan where a start puts it in the fixed world."""
+    if start.is_affine:
+        affine = np.linalg.inv(start.affine) @ moving.affine
+        return dataclasses.replace(moving, affine=affine)
+    return start.apply(moving, fixed.grid)
+
+
+def _weights_sha256(models, name):
+    weights = models.FOLDER / f"{name}.weights.h5"
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def _faded(found):
+    """Let every field end in nothing, so that all tools read the same beyond it."""
+    return transforms.Transform(
+        [p.faded() if isinstance(p, transforms.Field) else p for p in found.parts]
+    )
+
+
+def _inverse(found, needed):
+    """Return the way back; None where it cannot be found and nobody asked for it."""
+    try:
+        return found.inverse()
+    except ValueError:
+        if needed:
+            raise
+        return None
+
+
+def _write(places, prefix, found, moved, onto):
+    """Write a moved scan and its transform; a prefix marks the way back."""
+    grid = outputs.stored_grid(onto)
+    nifti.save(
+        places[f"{prefix}moved"], outputs.as_stored(moved.image, onto), grid.affine
+    )
+    if f"{prefix}labels" in places:
+        data = outputs.as_stored(moved.labels, onto)
+        nifti.save(places[f"{prefix}labels"], data, grid.affine)
+    itk.save(places[f"{prefix}transform"], found)
+    rough = transforms.Transform([found.affine])
+    itk.save(places[f"{prefix}affine"], rough)
+    np.savetxt(places[f"{prefix}affine_text"], found.affine, fmt="%.12g")
+    itk.save(places[f"{prefix}warp"], found, grid)
+
+
+def _write_sidecars(folder, out, names, roles, record):
+    """Write the JSON file beside each result, and the data set's own."""
+    shared = "dataset_description.json"
+    if not (out / shared).exists():
+        text = json.dumps(bids_names.description(), indent=2)
+        (folder / shared).write_text(text + "\n")
+    for role in roles:
+        if role in ("numbers", "report", "points"):
+            continue
+        path = folder / names[role]
+        way = "fixed" if role.startswith("inverse_") else "moving"
+        stripped = record["transform"]["masks_from"][way] == "the scan has no skull"
+        text = json.dumps(bids_names.sidecar(role, record, stripped), indent=2)
+        stem = path.name.removesuffix(".gz").rpartition(".")[0]
+        path.with_name(f"{stem}.json").write_text(text + "\n")

@@ -1,0 +1,173 @@
+"""Registration by the stored networks where no Keras is: two scans in, a Transform out.
+
+The networks run in ONNX Runtime, as `models/export.py` wrote them; all else is NumPy
+and SciPy. A process that registers one pair so saves the seconds that TensorFlow takes
+to start and to compile. The answers are those of `affine.register` and
+`dense.register`.
+"""
+
+import functools
+import typing
+
+import numpy as np
+
+from registration import models, prepare, transform
+
+RATE = 0.25
+
+
+class Exported(typing.NamedTuple):
+    """A stored network's contract and its programs.
+
+    Attributes:
+        name: Of the model.
+        contract: Dict, see `models.contract`.
+        folder: Where its files lie; None for the repository's `models`.
+    """
+
+    name: str
+    contract: dict
+    folder: typing.Any = None
+
+    @property
+    def shape(self):
+        """Shape of the images that it takes, in voxels."""
+        return tuple(self.contract["options"]["shape"])
+
+    @property
+    def voxel_mm(self):
+        """Edge of the voxels that it was trained on."""
+        return self.contract["voxel_mm"]
+
+    def run(self, program, outputs, **inputs):
+        """Run one of its programs.
+
+        Args:
+            program: Ending of its file's name: `""` for the network itself.
+            outputs: Names of the results wanted.
+            **inputs: Arrays by their names.
+
+        Returns:
+            List of arrays.
+        """
+        file = f"{self.name}{program}.onnx"
+        session = _session(file, self.contract["onnx_sha256"].get(file), self.folder)
+        return session.run(outputs, inputs)
+
+
+def load(name, folder=None):
+    """Read the contract of a network that was exported.
+
+    Args:
+        name: As of `models.load`, for example `"affine_t1"`.
+        folder: Where the files lie; the repository's `models` when None.
+
+    Returns:
+        `Exported`.
+
+    Raises:
+        ValueError: If there is no such model, or it was not exported since it was
+            trained.
+    """
+    stored = models.contract(name, folder)
+    if "onnx_sha256" not in stored:
+        raise ValueError(
+            f"{name} has not been exported since it was trained; run `make export`. "
+            f"Received: a contract with {', '.join(sorted(stored))}"
+        )
+    return Exported(name, stored, folder)
+
+
+def affine(moving, fixed, model="affine_t1"):
+    """Find the affine between two scans, as `affine.register` without refinement.
+
+    Args:
+        moving: `scan.Scan`.
+        fixed: `scan.Scan`.
+        model: Name of an exported network, or what `load` returns.
+
+    Returns:
+        `transform.Transform`, an affine.
+
+    Raises:
+        ValueError: If a scan has no two intensities to tell apart, or as `load`.
+    """
+    model = load(model) if isinstance(model, str) else model
+    pair = prepare.from_barycentres(moving, fixed, model.shape, model.voxel_mm)
+    (found,) = model.run("", ["transform"], moving=pair.moving, fixed=pair.fixed)
+    return pair.start @ transform.Transform.from_centred(found[0], pair.grid)
+
+
+def dense(moving, fixed, start, model="dense_t1", steps=0, use_mask=False):
+    """Find the deformation between two scans, as `dense.register`.
+
+    The steps are those of `refinement.descend`: other ones than in `dense.register`,
+    of which 15 come near to 30 of those.
+
+    Args:
+        moving: `scan.Scan`.
+        fixed: `scan.Scan`, without its skull unless `use_mask`.
+        start: `transform.Transform`, as `affine` finds it.
+        model: Name of an exported network, or what `load` returns.
+        steps: Steps of refinement after the network.
+        use_mask: Whether to cut both brains out by the fixed scan's mask.
+
+    Returns:
+        `transform.Transform`: a field on a box around the fixed brain, then `start`.
+
+    Raises:
+        ValueError: If a scan has no two intensities to tell apart, the mask is
+            missing, the start is no affine, or as `load`.
+    """
+    model = load(model) if isinstance(model, str) else model
+    pair = prepare.around_brain(
+        moving, fixed, start, model.shape, model.voxel_mm, use_mask
+    )
+    images = {"moving": pair.moving, "fixed": pair.fixed}
+    (velocity,) = model.run("", ["velocity"], **images)
+    if steps:
+        velocity = _refined(model, velocity, images, steps)
+    there, back = model.run(".field", ["there", "back"], velocity=velocity)
+    turn = pair.grid.affine[:3, :3].T.astype("float32")
+    field = transform.Field(pair.grid, there[0] @ turn, back[0] @ turn)
+    return start @ transform.Transform([field])
+
+
+def _refined(model, velocity, images, steps):
+    names = ("velocity", "first", "second")
+    state = [velocity, *[np.zeros_like(velocity)] * 2]
+    for count in range(steps):
+        rate = RATE * (1 + np.cos(np.pi * count / steps)) / 2
+        scalars = np.array([rate, count + 1], "float32")
+        state = model.run(
+            ".step",
+            [f"next_{name}" for name in names],
+            **dict(zip(names, state, strict=True)),
+            scalars=scalars,
+            **images,
+        )
+    if not np.isfinite(state[0]).all():
+        raise ValueError(
+            "the refinement is not finite: look for NaN in the images. "
+            f"Received: {np.count_nonzero(~np.isfinite(state[0]))} such numbers"
+        )
+    return state[0]
+
+
+@functools.cache
+def _session(file, sha256, folder):
+    """Start a program, once a process, if it is the one that the contract names."""
+    import onnxruntime
+
+    if sha256 is None:
+        raise ValueError(
+            f"the contract lists no {file}; run `make export`. Received: no sha256"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # PyTorch and TensorFlow may run in this process too, or another one beside it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    path = models.whole(file, sha256, folder)
+    return onnxruntime.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"]
+    )
