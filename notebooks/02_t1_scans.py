@@ -455,10 +455,10 @@ print({key: f"{value.mean():+.2f}" for key, value in gain.items()})
 # file that cannot be trusted is listed with the reason, and the others are used. Scans
 # must show what this cohort shows, heads at T1.
 #
-# Neither mask nor labels? Then `masks.find` carries the mask of another head over, by
-# the affine network of the next notebook; [notebook 06](06_skull_stripping.ipynb) says
-# how good that is. Without labels the regions cannot be compared: where a table speaks
-# of their Dice it says `nan` or nothing, and the Dice of the brains is what remains.
+# Neither mask nor labels? Then `masks.find` asks a small network that knows brains; its
+# card, `models/brain.md`, says how good it is. Without labels the regions cannot be
+# compared: where a table speaks of their Dice it says `nan` or nothing, and the Dice of
+# the brains is what remains.
 #
 # Left empty, the cell makes such a folder from four scans of this cohort and reads it.
 

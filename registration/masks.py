@@ -8,46 +8,44 @@ import threading
 
 import nibabel
 import numpy as np
+from scipy import ndimage
 
 from registration import affine as affine_stage
-from registration import models
-from registration.scans import cohort
+from registration import models, prepare, transform
+from registration.scans import grid as grids
+from registration.scans import intensity
 from registration.scans import scan as scans
 
-METHODS = ("atlas", "bet", "median_otsu")
+METHODS = ("atlas", "network", "bet", "median_otsu")
 HEAD_MM = 170
+LEAST_LITRES = 0.2
 # A cohort reads several scans at a time, and a Keras network takes one caller.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def find(scan):
-    """Find the brain in a scan by the mask of a head that comes with one.
+    """Find the brain in a scan by the stored network `brain`.
 
     What `cohort.load(brain=masks.find)` calls for a scan that has neither mask nor
     labels.
 
     Args:
-        scan: `scan.Scan` of a head with its skull.
+        scan: `scan.Scan` of a head, with its skull or without.
 
     Returns:
         Bool array of the image's shape.
 
     Raises:
-        ValueError: If the scan has no two intensities to tell apart.
+        ValueError: If the scan has no two intensities to tell apart, or what looks
+            like a brain in it is smaller than any brain.
     """
     with _ONE_AT_A_TIME:
-        return brain_mask(scan.image, scan.affine, atlas=_head_with_mask())
+        return brain_mask(scan.image, scan.affine, "network")
 
 
 @functools.cache
-def _head_with_mask():
-    """Read the fixed head of IXI; where it cannot be had, simulate one."""
-    few = {"limit": {"train": 1, "test": 1}, "progress": False}
-    with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            return cohort.load("ixi", **few).fixed.native(0)
-        except ConnectionError:
-            return cohort.load("simulated", **few).fixed.native(0)
+def _brain():
+    return models.load("brain")
 
 
 def brain_mask(image, affine, method="atlas", atlas=None):
@@ -58,9 +56,10 @@ def brain_mask(image, affine, method="atlas", atlas=None):
             cubic.
         affine: Its `(4, 4)` affine to RAS mm.
         method: `"atlas"`, the mask of another head carried over by the stored
-            affine network; `"bet"`, the Brain Extraction Tool in Python
+            affine network; `"network"`, our own, which takes heads with skull and
+            without (`models/brain.md`); `"bet"`, the Brain Extraction Tool in Python
             (`pip install -r requirements/stripping.txt`); `"median_otsu"`, DIPY's
-            threshold, made for diffusion scans. These two see the upper 170 mm of
+            threshold, made for diffusion scans. The last two see the upper 170 mm of
             the head only, since a neck misleads them.
         atlas: For `"atlas"`, the `scan.Scan` of a head with its skull and a mask.
 
@@ -85,6 +84,8 @@ def brain_mask(image, affine, method="atlas", atlas=None):
     image = np.asarray(image, "float32")
     if method == "atlas":
         return _by_atlas(image, np.asarray(affine), atlas)
+    if method == "network":
+        return _by_network(scans.Scan(image, np.asarray(affine)))
     tool = {"bet": _bet, "median_otsu": _median_otsu}[method]
     lowest = _below_the_head(image, affine)
     mask = np.zeros(image.shape, bool)
@@ -119,6 +120,38 @@ def _median_otsu(image, affine):
     from dipy.segment import mask
 
     return np.asarray(mask.median_otsu(image, median_radius=2, numpass=1)[1]) > 0
+
+
+def _by_network(scan):
+    """Ask the network at 2 mm, and read its evidence on the scan's own grid.
+
+    Along an axis on which the scan is longer than the network's box, as with a long
+    neck, the box ends where the scan ends on the side of the head's top.
+    """
+    model = _brain()
+    extent = np.array(scan.grid.shape) * scan.grid.spacing
+    room = np.array(model.shape) * model.voxel_mm
+    up = np.array([0, 0, 1])
+    centre = scan.grid.centre + up * np.maximum(extent - room, 0) / 2
+    grid = grids.box(centre, model.shape, model.voxel_mm)
+    image = intensity.scaled(scan.image)
+    seen = prepare.resample(image, scan.affine, np.eye(4), grid)
+    evidence = np.asarray(model.network.predict_on_batch(seen))[0, ..., 0]
+    pieces, _ = ndimage.label(evidence > 0)
+    sizes = np.bincount(pieces.ravel(), minlength=2)[1:]
+    litres = sizes.max() * model.voxel_mm**3 / 1e6
+    if litres < LEAST_LITRES:
+        raise ValueError(
+            "no brain is found in the scan; give a mask. Received: an image of shape "
+            f"{scan.image.shape}, whose most brain-like piece has {litres:.3f} litres"
+        )
+    largest = np.argmax(sizes) + 1
+    kept = np.where((evidence > 0) & (pieces != largest), -1.0, evidence)
+    # Half-sure at the border, so that a finer grid has a smooth outline.
+    sure = (1 / (1 + np.exp(-np.clip(kept, -9, 9)))).astype("float32")
+    sure = scans.Scan(sure, grid.affine)
+    mask = transform.Transform([np.eye(4)]).apply(sure, scan.grid).image > 0.5
+    return ndimage.binary_fill_holes(mask)
 
 
 def _by_atlas(image, affine, atlas, steps=20):

@@ -184,3 +184,22 @@ def test_a_saved_network_gives_the_same_fields_afterwards(ndim, factor, tmp_path
         np.testing.assert_array_equal(
             numeric.array(before[name]), numeric.array(after[name]), err_msg=name
         )
+
+
+def test_the_brain_network_answers_every_voxel_in_2d_and_3d():
+    for shape in ((16, 24), (8, 16, 8)):
+        network = networks.brain_network(shape, (4, 4, 4))
+        image = np.random.default_rng(0).random((2, *shape, 1)).astype("float32")
+        assert numeric.array(network(image)).shape == image.shape
+    with pytest.raises(ValueError, match="divisible by 8"):
+        networks.brain_network((16, 20), (4, 4, 4))
+
+
+def test_the_evidence_of_a_block_lies_where_the_block_lies():
+    network = networks.brain_network((8, 8), (4,))
+    layer = network.get_layer("pieces")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([0 * kernel, np.float32([1, 2, 3, 4])])
+    evidence = numeric.array(network(np.zeros((1, 8, 8, 1), "float32")))[0, ..., 0]
+    np.testing.assert_allclose(evidence[:4, :4], np.tile([[1, 2], [3, 4]], (2, 2)))
+    assert bias.shape == (4,)

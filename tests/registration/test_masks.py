@@ -90,3 +90,24 @@ def test_a_missing_tool_says_what_to_install(monkeypatch):
 def test_an_unknown_method_and_a_missing_atlas_are_refused(method, atlas, complaint):
     with pytest.raises(ValueError, match=complaint):
         masks.brain_mask(np.zeros((4, 4, 4)), np.eye(4), method, atlas)
+
+
+def test_the_stored_network_finds_a_brain_with_skull_and_without(subjects):
+    scan = subjects[0]
+    assert overlap(scan.mask, masks.find(scan)) > 0.8
+    assert overlap(scan.mask, masks.find(scan.stripped())) > 0.95
+
+
+def test_the_network_follows_a_head_whose_header_is_shifted(subjects):
+    scan = subjects[0]
+    place = scan.affine.copy()
+    place[:3, 3] += [12.0, -30.0, 25.0]
+    there = masks.brain_mask(scan.image, place, "network")
+    np.testing.assert_array_equal(there, masks.find(scan))
+
+
+def test_a_scan_without_a_brain_is_refused():
+    image = np.zeros((60, 60, 60), "float32")
+    image[5:9, 5:9, 5:9] = 1
+    with pytest.raises(ValueError, match="give a mask"):
+        masks.brain_mask(image, np.diag([2.0, 2, 2, 1]), "network")
