@@ -137,21 +137,19 @@ def _by_network(scan):
     image = intensity.scaled(scan.image)
     seen = prepare.resample(image, scan.affine, np.eye(4), grid)
     evidence = np.asarray(model.network.predict_on_batch(seen))[0, ..., 0]
-    pieces, _ = ndimage.label(evidence > 0)
+    # Half-sure at the border, so that a finer grid has a smooth outline.
+    sure = (1 / (1 + np.exp(-np.clip(evidence, -9, 9)))).astype("float32")
+    sure = scans.Scan(sure, grid.affine)
+    found = transform.Transform([np.eye(4)]).apply(sure, scan.grid).image > 0.5
+    pieces, _ = ndimage.label(found)
     sizes = np.bincount(pieces.ravel(), minlength=2)[1:]
-    litres = sizes.max() * model.voxel_mm**3 / 1e6
+    litres = sizes.max() * np.prod(scan.grid.spacing) / 1e6
     if litres < LEAST_LITRES:
         raise ValueError(
             "no brain is found in the scan; give a mask. Received: an image of shape "
             f"{scan.image.shape}, whose most brain-like piece has {litres:.3f} litres"
         )
-    largest = np.argmax(sizes) + 1
-    kept = np.where((evidence > 0) & (pieces != largest), -1.0, evidence)
-    # Half-sure at the border, so that a finer grid has a smooth outline.
-    sure = (1 / (1 + np.exp(-np.clip(kept, -9, 9)))).astype("float32")
-    sure = scans.Scan(sure, grid.affine)
-    mask = transform.Transform([np.eye(4)]).apply(sure, scan.grid).image > 0.5
-    return ndimage.binary_fill_holes(mask)
+    return ndimage.binary_fill_holes(pieces == np.argmax(sizes) + 1)
 
 
 def _by_atlas(image, affine, atlas, steps=20):
