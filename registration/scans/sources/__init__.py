@@ -6,7 +6,9 @@ A source is a module (or package) with three functions:
         The subjects that `request`, a `record.Request`, asks for, their files here:
         fetched first where need be, with a progress bar if `shown`. Raises `OSError`
         (`ConnectionError`) where they cannot be had, `ValueError` where what is here
-        cannot be trusted or the request makes no sense.
+        cannot be trusted or the request makes no sense. One record is of the split
+        "fixed"; `record.split_by_seed` deals the others where the data do not say,
+        `record.limited` keeps as many as the request wants.
     read(record, skull, voxel_mm) -> scan.Scan
         One subject on its own grid, intensities in [0, 1]; without its skull if asked.
         `record.read` does it for every source that has files; a source that makes its
