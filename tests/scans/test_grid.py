@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from registration.scans import grid as grids
 from registration.scans import intensity
-from tests.scans.test_cohort import ROTATED, SHAPE, blob, world
+from tests.scans.heads import ROTATED, SHAPE, blob, world
 
 
 @pytest.mark.parametrize("voxel_mm", [1, 1.5, 2, 3, 4, 8])
