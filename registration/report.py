@@ -296,7 +296,7 @@ def _scorecard(numbers):
         ("fixed brain outside the moving scan", "–",
          f"{numbers['outside_percent']:.1f} %"),
     ]  # fmt: skip
-    return tables.html_table(
+    return tables.table(
         ("", "before", "after"), cells, "Inside the fixed brain, on voxels of 2 mm."
     )
 
@@ -336,10 +336,10 @@ def _provenance(record):
     """Return tables of what was read, with what, and how long it took."""
     rows = [(r, p["path"], p["sha256"]) for r, p in record["inputs"].items()]
     rows += [(n, "model", s) for n, s in record["transform"]["models"].items()]
-    inputs = tables.html_table(("input", "file", "sha256"), rows)
+    inputs = tables.table(("input", "file", "sha256"), rows)
     taken = [(name, f"{s:.1f}") for name, s in record["seconds"].items()]
     taken.append(("all", f"{record['seconds_total']:.1f}"))
-    seconds = tables.html_table(
+    seconds = tables.table(
         ("stage", "seconds"),
         taken,
         f"Most memory: {record['peak_memory_mib']:,} MiB. {record['machine']}, "
