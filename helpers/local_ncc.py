@@ -118,6 +118,7 @@ def _statistics(fixed, moved, box, floor=_FLOOR):
 
 def _centre(image):
     """Subtract the overall mean, which spares float32 a cancellation."""
+    image = ops.convert_to_tensor(image)
     axes = tuple(range(1, len(image.shape)))
     return image - ops.mean(image, axis=axes, keepdims=True)
 
