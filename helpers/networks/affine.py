@@ -84,7 +84,7 @@ def affine_cascade(
 
     Reference:
         Mok and Chung, CVPR 2022 (coarse to fine); de Vos et al., MedIA 2019
-        (stages). Notebook `03_affine_3d_t1` trains it.
+        (stages). Notebook `04_affine_3d_t1` trains it.
     """
     moving, fixed = parts.inputs(shape)
     affine = layers.BarycentreAlignment(spacing, move=barycentres)(moving, fixed)

@@ -34,7 +34,7 @@ def unet(shape, encoder=ENCODER, decoder=DECODER, force=0, name="unet"):
             grids than there are.
 
     Reference:
-        Balakrishnan et al., CVPR 2018. Notebook `04_deformable_2d_mnist` draws it.
+        Balakrishnan et al., CVPR 2018. Notebook `02_deformable_2d_mnist` draws it.
     """
     if any(size % 2 ** len(encoder) for size in shape):
         raise ValueError(
@@ -92,7 +92,7 @@ def dense_network(
 
     Reference:
         Balakrishnan et al., TMI 2019; Dalca et al., MICCAI 2018. Notebooks
-        `04_deformable_2d_mnist` and `05_voxelmorph_3d_t1` train it.
+        `02_deformable_2d_mnist` and `06_voxelmorph_3d_t1` train it.
     """
     images = parts.inputs(shape)
     features = unet(shape, encoder, decoder, force)(images)
@@ -130,7 +130,7 @@ def dense_cascade(
         ValueError: As `unet`.
 
     Reference:
-        Mok and Chung, MICCAI 2020 (coarse to fine). Notebook `05_voxelmorph_3d_t1`
+        Mok and Chung, MICCAI 2020 (coarse to fine). Notebook `06_voxelmorph_3d_t1`
         trains it.
     """
     images = parts.inputs(shape)

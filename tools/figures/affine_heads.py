@@ -1,4 +1,4 @@
-"""Draw images/affine_heads.jpeg, the opening picture of notebook 03."""
+"""Draw images/affine_heads.jpeg, the opening picture of notebook 04."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Draw images/deformable_digits.png: test digits before and after every pixel moved.
 
-The network and its training are those of notebook 04, in its quick profile.
+The network and its training are those of notebook 02, in its quick profile.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw images/dense_heads.png, the opening picture of notebook 05."""
+"""Draw images/dense_heads.png, the opening picture of notebook 06."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Draw images/t1_scans.jpeg, the opening picture of notebook 02."""
+"""Draw images/t1_scans.jpeg, the opening picture of notebook 03."""
 
 from pathlib import Path
 

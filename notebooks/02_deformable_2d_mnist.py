@@ -144,7 +144,7 @@ print(f"{np.median(apart):.1f} pixels in the median, {apart.max():.1f} at most")
 # Next to nothing: whoever made the data set has centred every digit and scaled it to
 # one size. What an affine could still do (slant, width) is a small part of the work,
 # and a displacement of every pixel can do that too. So we leave it out. For heads,
-# [notebook 05](05_voxelmorph_3d_t1.ipynb) composes both.
+# [notebook 06](06_voxelmorph_3d_t1.ipynb) composes both.
 #
 # ## The framework: one box has changed
 
@@ -768,7 +768,7 @@ rows = {
     | {"seconds": learned_seconds + refine_seconds},
     "DIPY SyN (CC)": row(classical) | {"seconds": np.array(dipy_seconds)},
 }
-card = scorecard.table("04_deformable_2d_mnist", rows)
+card = scorecard.table("02_deformable_2d_mnist", rows)
 print(f"two trainings took {minutes:.1f} minutes, once for all pairs")
 same = {name: values["ncc"][: len(fields)].mean() for name, values in rows.items()}
 print(f"NCC on DIPY's {len(fields)} pairs:", {k: f"{v:.3f}" for k, v in same.items()})
@@ -942,7 +942,7 @@ if (digits["source"], DIGIT) == ("mnist", 7):
 #     print(metrics.ncc(goal, np.asarray(transforms.warp(test, field))).mean())
 # ```
 # It is smoother by construction, a little less exact and cheaper; in 3D that saving is
-# large, and notebook 05 uses it. A vector of one coarse pixel is two fine ones long.
+# large, and notebook 06 uses it. A vector of one coarse pixel is two fine ones long.
 # Forget it, and every point goes only half the way, which looks like a network that has
 # not learned enough.
 # </details>
@@ -977,5 +977,5 @@ if (digits["source"], DIGIT) == ("mnist", 7):
 # - Avants et al., Medical Image Analysis 12 (2008): SyN, as in DIPY and ANTs.
 # - Chen et al., Medical Physics 35 (2008): the fixed-point inverse.
 # - Li and Fan, arXiv 1709.00799 (2017), and de Vos et al., DLMIA 2017: before it.
-# - [Notebook 05](05_voxelmorph_3d_t1.ipynb): the same for heads, where labels tell what
+# - [Notebook 06](06_voxelmorph_3d_t1.ipynb): the same for heads, where labels tell what
 #   similarity does not.

@@ -34,8 +34,8 @@
 # - how to get a mask from a registration, without another tool;
 # - what to do with your own scans.
 #
-# **What you'll need.** [Notebook 03](03_affine_3d_t1.ipynb) for the affine network; the
-# dense one is that of [notebook 05](05_voxelmorph_3d_t1.ipynb), but this notebook says
+# **What you'll need.** [Notebook 04](04_affine_3d_t1.ipynb) for the affine network; the
+# dense one is that of [notebook 06](06_voxelmorph_3d_t1.ipynb), but this notebook says
 # what it needs of it. In the quick profile it takes about five minutes on two CPU cores
 # (the README lists what was measured), and about 40 minutes to read.
 
@@ -188,7 +188,7 @@ assert apart < 0.01
 
 # %% [markdown]
 # How much of that pull lies in the brain? Take every test scan twice: as it lies, and
-# after the affine that the stored network of notebook 03 finds for its brain. A brain
+# after the affine that the stored network of notebook 04 finds for its brain. A brain
 # fills less than half of a head. What do you expect of its share of the pull, and in
 # which direction will the affine change it?
 
@@ -300,7 +300,7 @@ print(f"voxels: {inside.sum()} of the brain, {head.sum()} of the rest of the hea
 # suspicion; now the trial.
 #
 # ## Two by two, twelve numbers
-# The cascade of notebook 03, trained twice from the same seed on the same scans in the
+# The cascade of notebook 04, trained twice from the same seed on the same scans in the
 # same order, once with the skulls and once without. Then each is tested on heads and on
 # brains. The judge is the anatomy alone: labels of the moving scan, fetched once at
 # 2 mm, laid over those of the fixed scan. Before you run it: which of the four cells
@@ -434,7 +434,7 @@ costs(affine_scores)
 #
 # ## Two by two, a displacement for every voxel
 # A U-Net with a velocity field, local NCC in windows of 5 voxels plus 0.1 × the
-# smoothness, as in notebook 05, at 4 mm. Every scan starts from the same affine, found
+# smoothness, as in notebook 06, at 4 mm. Every scan starts from the same affine, found
 # by the stored network on its brain, so that only the dense part differs between the
 # four cells.
 
@@ -610,8 +610,8 @@ picture
 # Read the figure by rows: blue is the affine, orange the dense part, gray both in a
 # chain, and what lies left of zero is lost. `skull at both - neither` is what the skull
 # costs when heads are trained on and heads are registered. The rows with `affine` or
-# `syn` in their names are classical tools, `refined` the stored models of notebooks 03
-# and 05 with their refinement, from the tables of the other benchmarks, on the scans
+# `syn` in their names are classical tools, `refined` the stored models of notebooks 04
+# and 06 with their refinement, from the tables of the other benchmarks, on the scans
 # that were measured
 # both ways (`pairs` in the CSV says how many).
 #
@@ -766,7 +766,7 @@ for saw, given in (("skull", "skull"), ("stripped", "stripped")):
                 found = map(chain, start["test"], fields[saw, given])
             errors = [landmark_error(i, one) for i, one in enumerate(found)]
             rows[f"{level}, {saw}"]["tre_mm"] = np.array(errors)
-scorecard.table("06_skull_stripping", rows)
+scorecard.table("07_skull_stripping", rows)
 
 # %% [markdown]
 # ## What to do with your scans

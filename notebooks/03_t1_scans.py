@@ -395,7 +395,7 @@ show.planes(
 # The unaligned average is a ghost: one can tell that it is a head. Six numbers a scan
 # bring back the ventricles, the border of the brain and the skull. What is still
 # blurred is what the rest of the series is about: rotation and shear
-# ([notebook 03](03_affine_3d_t1.ipynb)), then every fold by itself.
+# ([notebook 04](04_affine_3d_t1.ipynb)), then every fold by itself.
 #
 # ## How far there is to go
 # The scorecard ends every notebook of this series. On the test scans, it compares each
@@ -422,7 +422,7 @@ rows = {
     name: {key: np.array([one[key] for one in found]) for key in found[0]}
     for name, found in (("before", unaligned), ("centre and size of masks", by_masks))
 }
-scorecard.table("02_t1_scans", rows)
+scorecard.table("03_t1_scans", rows)
 
 # %% [markdown]
 # The regions overlap little before and better after: where two heads lie and how large
@@ -583,4 +583,4 @@ show.planes(
 # - The IXI dataset, and DLMUSE, whose automatic segmentation gave the label maps: the
 #   Dice values of this series are therefore indicative.
 #
-# Next: [twelve numbers from a network](03_affine_3d_t1.ipynb).
+# Next: [twelve numbers from a network](04_affine_3d_t1.ipynb).

@@ -34,7 +34,7 @@
 # - how to read twelve numbers as degrees, millimetres and percent.
 #
 # **What you'll need.** Notebook 01, and the look at the scans in
-# [notebook 02](02_t1_scans.ipynb). In the quick profile it takes about five minutes on
+# [notebook 03](03_t1_scans.ipynb). In the quick profile it takes about five minutes on
 # two CPU cores, half of that for training (the README lists what was measured), and
 # about 45 minutes to read. If you would rather not train: a stored model waits below.
 
@@ -851,7 +851,7 @@ if fixed_scan.landmarks is not None:  # as in simulated heads
             found = found.points(fixed_scan.landmarks)
             errors.append(metrics.tre(scans.test.scan(i).landmarks, found).mean())
         rows[name]["tre_mm"] = np.array(errors)
-scorecard.table("03_affine_3d_t1", rows)
+scorecard.table("04_affine_3d_t1", rows)
 
 # %%
 ahead = {

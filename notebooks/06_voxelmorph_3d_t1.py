@@ -15,9 +15,9 @@
 #
 # [opening]: ../images/dense_heads.png
 #
-# [Notebook 03](03_affine_3d_t1.ipynb) brought whole heads together with twelve numbers,
+# [Notebook 04](04_affine_3d_t1.ipynb) brought whole heads together with twelve numbers,
 # and left the folds of the cortex and the width of the ventricles where they were.
-# [Notebook 04](04_deformable_2d_mnist.ipynb) let every pixel of a digit move, and found
+# [Notebook 02](02_deformable_2d_mnist.ipynb) let every pixel of a digit move, and found
 # the price: similarity alone proves nothing once everything may move. Here both meet.
 # A network sees two heads that an affine has aligned, and answers with a velocity
 # for every second voxel.
@@ -35,7 +35,7 @@
 # - how to read a field: grid, determinant, and the way there and back;
 # - what a network is worth when seconds of plain descent follow it.
 #
-# **What you'll need.** Notebooks 03 and 04. In the quick profile it takes about five
+# **What you'll need.** Notebooks 02 and 04. In the quick profile it takes about five
 # minutes on two CPU cores (the README lists what was measured), and about 45 minutes to
 # read. A stored model, trained for longer and for any pair, waits below.
 
@@ -43,7 +43,7 @@
 # ## Settings
 # `trial` are the steps of five short trainings at 4 mm; `coarse` and `steps` those of
 # the long one, at 4 mm and then at 2 mm. `force` is the window of an input that is
-# explained below; 0 takes it away. The stored affine network of notebook 03 does the
+# explained below; 0 takes it away. The stored affine network of notebook 04 does the
 # first part of the work.
 
 # %% tags=["bootstrap"]
@@ -112,7 +112,7 @@ scans = cohort.load(voxel_mm=2.0, skull=False, brain=masks.find)
 # ## Start from twelve numbers
 # VoxelMorph expects scans that are aligned affinely: a field that has to carry a whole
 # head over two centimetres has nothing left for the folds. The stored network of
-# notebook 03 gives the twelve numbers, at 4 mm, in one pass.
+# notebook 04 gives the twelve numbers, at 4 mm, in one pass.
 
 # %%
 shrink = functools.partial(grids.block_mean, factors=(1, 2, 2, 2))
@@ -218,7 +218,7 @@ show.table(("", "sharpness"), zip(names, [f"{s:.5f}" for s in sharpness], strict
 # interpolated twice at all without eating at thin structures.
 #
 # ## The judge
-# As in notebook 03: the labels of the moving scan go through the transform once, and
+# As in notebook 04: the labels of the moving scan go through the transform once, and
 # the Dice is the mean over the structures of the fixed scan with at least 200 voxels.
 # New is a second number, since a field can do what twelve numbers cannot: **fold**.
 # Where the Jacobian determinant is not positive, space is turned inside out.
@@ -353,7 +353,7 @@ picture
 #
 # ## The network
 # A U-Net looks at both images, on the way down ever coarser, on the way up ever finer,
-# with a shortcut at each grid; `networks.unet` is the one of notebook 04 with a third
+# with a shortcut at each grid; `networks.unet` is the one of notebook 02 with a third
 # axis. The original ends on the full grid. The diffeomorphic one stops at half the
 # resolution, reads its answer as a *velocity*, integrates it by seven squarings, and
 # refines the displacement to the full grid.
@@ -375,7 +375,7 @@ for name, build in builders.items():
 show.table(("network", "weights", "grid of the field"), rows)
 
 # %% [markdown]
-# The third one is new. As the affine cascade of notebook 03, it looks at 4 mm first and
+# The third one is new. As the affine cascade of notebook 04, it looks at 4 mm first and
 # then again at 2 mm, at the scan as the first look has moved it; the two velocities
 # are added and integrated as one. Both looks are shown the force. Five short trainings
 # at 4 mm compare the parts: both losses, the direct and the diffeomorphic field, one
@@ -657,7 +657,7 @@ for count, error in enumerate(errors):
 # The network has learned what helps *on average*. `refinement.velocity` goes on from
 # its answer with the same similarity and twice the weight of the smoothness, since a
 # few steps on one pair fold more easily, on this one velocity, as the affine refinement
-# of notebook 03 did on twelve numbers; `training.refine` is the Adam that both share.
+# of notebook 04 did on twelve numbers; `training.refine` is the Adam that both share.
 
 # %%
 refine = functools.partial(refinement.velocity, smooth=0.2, steps=30, squarings=5)
@@ -741,7 +741,7 @@ results["DIPY SyN"] = collect(classical) | {"seconds": np.array(classical_second
 same = {name: score["dice"][: settings.dipy].mean() for name, score in results.items()}
 print(f"training took {training_minutes:.1f} minutes, once for all pairs")
 print(f"Dice on the first {settings.dipy}:", {k: f"{v:.3f}" for k, v in same.items()})
-scorecard.table("05_voxelmorph_3d_t1", results)
+scorecard.table("06_voxelmorph_3d_t1", results)
 
 # %% [markdown]
 # The whole cohort, with the classical tools at their usual settings, is stored by
@@ -759,7 +759,7 @@ show.table(stored_table[shown_columns].round(3).dropna(axis=1, how="all"))
 
 # %% [markdown]
 # ## The blur becomes a cortex
-# Notebook 03 ended with a mean of 25 heads that was sharp in the middle and soft at the
+# Notebook 04 ended with a mean of 25 heads that was sharp in the middle and soft at the
 # surface. And now, with the stored model?
 
 # %%
