@@ -17,7 +17,7 @@ NBVAL := --nbval-lax --nbval-sanitize-with tests/nbval_sanitize.cfg \
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: run store test unit lab lint format sync figures bench readme kernels links lock export \
-	site test-browser test-backends test-oldest clean help
+	site test-browser test-backends test-colab clean help
 
 help:
 	@echo "make run            execute the notebooks into build/, with a summary"
@@ -29,7 +29,7 @@ help:
 	@echo "make figures        draw images/;  make bench: measure benchmarks/results/"
 	@echo "make site           build the static site;  make test-browser: try its sliders"
 	@echo "make test-backends  the tests of helpers on JAX and PyTorch"
-	@echo "make test-oldest    the tests of helpers on TensorFlow 2.19, Keras 3.10"
+	@echo "make test-colab     all of it as on a hosted notebook service, oldest versions"
 	@echo "make export         write models/*.onnx anew after a training"
 	@echo "make kernels        install a CPU and a GPU kernel specification in .venv"
 	@echo "make readme         fill the tables of README.md, draw the house anew"
@@ -113,10 +113,13 @@ export:
 		requirements/export.txt --constraint requirements.lock --stamp .installed-export
 	.venv-backends/bin/python models/export.py
 
-test-oldest:
-	@$(PYTHON) tools/environment.py .venv-oldest requirements.txt \
-		requirements/oldest.txt --newest 3.12
-	.venv-oldest/bin/python -m tools.helper_tests tensorflow
+# What a hosted notebook service has: its versions, an empty folder, its own kernel.
+test-colab: $(READY)
+	@$(PYTHON) tools/environment.py .venv-colab requirements/colab.txt
+	.venv-colab/bin/python -m tools.helper_tests tensorflow
+	.venv-colab/bin/python -m ipykernel install --prefix $(VENV) --name hosted
+	$(PY) -m tools.colab --kernel hosted --python .venv-colab/bin/python \
+		--only "$(ONLY)"
 
 lock:
 	@$(PYTHON) tools/environment.py .venv-lock requirements/lock.txt

@@ -70,13 +70,15 @@ class Progress:
             print()
 
 
-def execute(path, kernel, label):
+def execute(path, kernel, label, folder=None, variables=None):
     """Run one notebook.
 
     Args:
         path: The .py source.
         kernel: Name of the kernel specification.
         label: Start of the progress line.
+        folder: Where the kernel starts; the source's folder when None.
+        variables: Dict of environment variables of the kernel besides this one's.
 
     Returns:
         The executed notebook, its row of the summary, and the error's text or "".
@@ -91,14 +93,15 @@ def execute(path, kernel, label):
         extra_arguments=["--log-level=40"],
         record_timing=False,
         coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder or path.parent)}},
         on_cell_executed=progress.step,
     )
     row = dict.fromkeys(COLUMNS, "")
     row.update(notebook=path.stem, status="ok")
     error = ""
     start = time.monotonic()
-    with client.setup_kernel(env=os.environ | {"REGISTRATION_BUILD": str(BUILD)}):
+    environment = os.environ | {"REGISTRATION_BUILD": str(BUILD)} | (variables or {})
+    with client.setup_kernel(env=environment):
         with memory.PeakMemory(client.km.provisioner.pid) as peak:
             try:
                 for index, cell in enumerate(notebook.cells):
