@@ -15,12 +15,11 @@ import sys
 
 import nbformat
 
-from tools import address, notebooks, readme, tables
+from tools import address, gallery, notebooks, readme, tables
 
 SOURCE = notebooks.ROOT / "site"
 STAGE = notebooks.ROOT / "build" / "site-source"
 SITE = notebooks.ROOT / "build" / "site"
-IMAGES = ("image/png", "image/jpeg")
 # `[text](target)`, where the text may itself be a picture.
 LINK = re.compile(r"(?P<text>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\])\((?P<target>[^)\s]+)\)")
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "built.md"}
@@ -53,6 +52,8 @@ CONTENTS = """\
 :hidden:
 :caption: The project
 
+Gallery <gallery>
+Glossary <glossary>
 Results <results>
 How it is built <built>
 {source}```"""
@@ -152,7 +153,7 @@ def staged(notebook, path):
 def alternative(cell):
     """Return the text that a cell's picture carries for those who cannot see it."""
     for output in cell.get("outputs", ()):
-        for mime in IMAGES:
+        for mime in gallery.MIMES:
             alt = output.get("metadata", {}).get(mime, {}).get("alt")
             if alt:
                 return alt
@@ -170,7 +171,7 @@ def picture(notebook, name):
                     return path
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            for mime in IMAGES:
+            for mime in gallery.MIMES:
                 if mime in output.get("data", {}):
                     path = STAGE / "_pictures" / f"{name}.{mime.split('/')[1]}"
                     path.parent.mkdir(exist_ok=True)
@@ -240,7 +241,7 @@ def folded(table):
     return f":::{{dropdown}} {count} rows\n{table}\n:::"
 
 
-def blocks(page, cards=(), names=()):
+def blocks(page, cards=(), names=(), sections=()):
     """Return what fills a page, a function a block.
 
     A block that is none of the others is the table of the file of that name.
@@ -251,6 +252,7 @@ def blocks(page, cards=(), names=()):
         "start": start,
         "cards": lambda: CARDS.format(cards="\n".join(cards)),
         "contents": lambda: CONTENTS.format(names="\n".join(names), source=source),
+        "gallery": lambda: "\n".join(sections),
         "results": tables.result_table,
         "scorecards": tables.scorecards,
     }
@@ -266,16 +268,18 @@ def stage():
     shutil.copytree(SOURCE, STAGE, ignore=shutil.ignore_patterns("*.md", "__pycache__"))
     shutil.copytree(notebooks.ROOT / "images", STAGE / "images")
     (STAGE / "notebooks").mkdir()
-    cards, names = [], []
+    cards, names, sections = [], [], []
     for path in notebooks.sources():
-        notebook = staged(executed(path), path)
+        notebook = executed(path)
+        sections.append(gallery.section(path, notebook, STAGE))
+        notebook = staged(notebook, path)
         nbformat.write(notebook, STAGE / "notebooks" / f"{path.stem}.ipynb")
         cards.append(card(path, notebook))
         names.append(f"notebooks/{path.stem}")
     for page in SOURCE.glob("*.md"):
         if page.name != "README.md":
             text = page.read_text("utf-8")
-            text = readme.filled(text, blocks(text, cards, names))
+            text = readme.filled(text, blocks(text, cards, names, sections))
             (STAGE / page.name).write_text(text, encoding="utf-8")
     for source, page in PAGES.items():
         if page not in os.listdir(SOURCE):

@@ -7,6 +7,7 @@ import pytest
 from tests.browser import actions
 
 WIDTHS = (390, 1440)
+OTHERS = ("gallery", "glossary", "results", "built")
 TOO_WIDE = "document.documentElement.scrollWidth - window.innerWidth"
 SHAPES = """(images) => images.map((image) => [
   image.clientWidth / image.clientHeight, image.naturalWidth / image.naturalHeight
@@ -41,13 +42,27 @@ def slider_page(pages, open_page):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_page_overflows_reports_an_error_or_asks_another_machine(
-    pages, open_page, width
+    site, pages, open_page, width
 ):
-    for address in pages:
+    for address in (*pages, *(f"{site}/{name}.html" for name in OTHERS)):
         watched = open_page(address, width=width)
         watched.page.wait_for_load_state("networkidle")
         assert watched.page.evaluate(TOO_WIDE) <= 0, address
         watched.check()
+
+
+def test_every_picture_of_the_gallery_leads_to_its_section(site, open_page):
+    page = open_page(f"{site}/gallery.html").page
+    links = page.locator("a.sd-stretched-link").evaluate_all(
+        "(links) => links.map((link) => link.href)"
+    )
+    assert len(links) == page.locator(".sd-card img").count() > 50
+    for address in sorted({link.split("#")[0] for link in links}):
+        there = open_page(address).page
+        for link in links:
+            if link.startswith(f"{address}#"):
+                section = there.locator(f"section[id='{link.split('#')[1]}']")
+                assert section.count() == 1, link
 
 
 def test_every_slider_of_every_page_moves_by_keyboard_without_a_kernel(
