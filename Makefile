@@ -116,10 +116,11 @@ export:
 # What a hosted notebook service has: its versions, an empty folder, its own kernel.
 test-colab: $(READY)
 	@$(PYTHON) tools/environment.py .venv-colab requirements/colab.txt
-	.venv-colab/bin/python -m tools.helper_tests tensorflow
 	.venv-colab/bin/python -m ipykernel install --prefix $(VENV) --name hosted
 	$(PY) -m tools.colab --kernel hosted --python .venv-colab/bin/python \
 		--only "$(ONLY)"
+	.venv-colab/bin/python tools/install_missing.py
+	.venv-colab/bin/python -m tools.helper_tests tensorflow
 
 lock:
 	@$(PYTHON) tools/environment.py .venv-lock requirements/lock.txt

@@ -66,7 +66,7 @@ def main(argv=None):
         subprocess.run(clone, check=True)
         variables = {
             "PYTHONPATH": str(stub(folder)),
-            "REGISTRATION_URL": str(bare),
+            "REGISTRATION_URL": bare.as_uri(),
             "REGISTRATION_BUILD": str(folder / "build"),
         }
         for number, path in enumerate(paths, 1):
