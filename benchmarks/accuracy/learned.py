@@ -42,6 +42,14 @@ def refined_dense(moving, fixed):
     return _measured(_dense, moving, fixed, DENSE_STEPS)
 
 
+def voxelmorph_diffeomorphic(moving, fixed):
+    """Register with VoxelMorph, which knows one fixed scan, after the refined affine.
+
+    The network of `models/train_voxelmorph.py` with a velocity at half the resolution.
+    """
+    return _measured(_voxelmorph, moving, fixed, AFFINE_STEPS)
+
+
 def _measured(register, moving, fixed, steps):
     """Register, after a first time that compiles the programs for these shapes."""
     key = register, moving.image.shape, fixed.image.shape, steps
@@ -69,6 +77,14 @@ def _dense(moving, fixed, steps):
     start = _affine(moving, fixed, AFFINE_STEPS if steps else 0)
     model, use_mask = _model("dense_t1"), _keeps_skull(fixed)
     return dense.register(moving, fixed, model, start, steps, use_mask=use_mask)
+
+
+def _voxelmorph(moving, fixed, steps):
+    from registration import dense
+
+    start = _affine(moving, fixed, steps)
+    model, use_mask = _model("voxelmorph_diffeomorphic"), _keeps_skull(fixed)
+    return dense.register(moving, fixed, model, start, use_mask=use_mask)
 
 
 def _keeps_skull(scan):
