@@ -26,7 +26,7 @@ SHAPE, VOXEL_MM = (48, 48, 48), 4.0
 KEPT_ASIDE = 12
 BASE = {"smooth": 0.1, "window": 9, "squarings": 7, "resolution": "half"}
 KNOBS = {
-    "smooth": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    "smooth": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
     "window": (3, 5, 9, 15),
     "squarings": (0, 1, 3, 5, 7),
     "resolution": ("quarter", "half", "full"),
