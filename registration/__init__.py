@@ -3,3 +3,5 @@
 `registration.scans` and `registration.show` need no Keras; importing this package
 starts nothing.
 """
+
+__version__ = "0.1.0"

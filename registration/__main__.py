@@ -1,4 +1,7 @@
-"""The command line: `python -m registration pair` and `... apply`."""
+"""The command line: `python -m registration pair` and `... apply`.
+
+Where a wheel is installed, its command `registration` does the same.
+"""
 
 import argparse
 import json
@@ -6,6 +9,9 @@ import pathlib
 import signal
 import sys
 
+import registration
+
+MODULE = "python -m registration"
 EXAMPLES = """\
 examples:
   python -m registration pair patient.nii.gz template.nii.gz --out result
@@ -74,16 +80,17 @@ def main(argv=None):
         Ctrl-C, 143 by SIGTERM.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    options = _parser().parse_args(words)
+    program = _program()
+    options = _parser(program).parse_args(words)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        options.run(options, ["python", "-m", "registration", *words])
+        options.run(options, [*program.split(), *words])
     except (ValueError, OSError) as error:
         text = " ".join(str(error).split())
-        print(f"python -m registration: error: {text}", file=sys.stderr)
+        print(f"{program}: error: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
-        print("\npython -m registration: stopped; nothing was written", file=sys.stderr)
+        print(f"\n{program}: stopped; nothing was written", file=sys.stderr)
         return 143 if isinstance(stopped, _Terminated) else 130
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -98,14 +105,21 @@ def _terminate(number, frame):
     raise _Terminated
 
 
-def _parser():
+def _program():
+    """Return by what this process was called: a wheel's command, or the module."""
+    name = pathlib.Path(sys.argv[0]).stem
+    return name if name == "registration" else MODULE
+
+
+def _parser(program):
     plain = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
-        prog="python -m registration",
+        prog=program,
         description="Register scans of heads, and apply what was found.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.replace(MODULE, program),
         formatter_class=plain,
     )
+    parser.add_argument("--version", action="version", version=registration.__version__)
     verbs = parser.add_subparsers(
         title="commands", metavar="pair | apply", required=True
     )
@@ -113,7 +127,7 @@ def _parser():
         "pair",
         help="register one scan to another",
         description=PAIR,
-        epilog=PAIR_EXAMPLES,
+        epilog=PAIR_EXAMPLES.replace(MODULE, program),
         formatter_class=plain,
     )
     add = pair.add_argument
@@ -168,7 +182,7 @@ def _parser():
         "apply",
         help="carry a scan, labels or points through stored transforms",
         description=APPLY,
-        epilog=APPLY_EXAMPLES,
+        epilog=APPLY_EXAMPLES.replace(MODULE, program),
         formatter_class=plain,
     )
     add = apply.add_argument
@@ -228,7 +242,7 @@ def _progress(options):
 
 
 def _pair(options, command):
-    from registration import pair
+    from registration import pair, report
 
     record = pair.pair(
         options.moving,
@@ -251,11 +265,13 @@ def _pair(options, command):
     if not options.quiet:
         for text in record["warnings"]:
             print(f"warning: {text}", file=sys.stderr)
+        if not report.can_draw():
+            print(f"report: {report.UNDRAWN}", file=sys.stderr)
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
-        report = next(name for name in record["files"] if name.endswith(".html"))
-        print(f"{options.out / report}: {record['seconds_total']:.1f} s")
+        page = next(name for name in record["files"] if name.endswith(".html"))
+        print(f"{options.out / page}: {record['seconds_total']:.1f} s")
 
 
 def _apply(options, command):

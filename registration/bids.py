@@ -5,6 +5,8 @@ Reference: https://bids-specification.readthedocs.io, Derivatives.
 
 import re
 
+import registration
+
 VERSION = "1.10.0"
 
 
@@ -51,7 +53,11 @@ def description():
         "BIDSVersion": VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [
-            {"Name": "registration", "Description": "python -m registration"}
+            {
+                "Name": "registration",
+                "Version": registration.__version__,
+                "Description": "python -m registration",
+            }
         ],
     }
 

@@ -35,6 +35,7 @@ HEADER = "#Insight Transform File V1.0"
 PARAMETERS = ("TransformParameters", "TranformParameters")
 FIXED = ("TransformFixedParameters", "TranformFixedParameters")
 VECTOR = 1007
+RIGHT_ANGLES = 1e-4
 
 
 def save(path, found, grid=None):
@@ -45,7 +46,8 @@ def save(path, found, grid=None):
             `.nii.gz` for one displacement that holds the whole chain.
         found: `transform.Transform`.
         grid: For a displacement, the `grid.Grid` of its voxels, mostly the fixed
-            scan's.
+            scan's. Where it is sheared, the displacement is written on a grid with
+            right angles around it.
 
     Raises:
         ValueError: If the ending is unknown, the transform does not fit it, or the
@@ -238,7 +240,7 @@ def _frame(grid):
     """Return size, origin, spacing and direction of a grid in LPS, 18 numbers."""
     lps, spacing = LPS @ grid.affine, grid.spacing
     direction = lps[:3, :3] / spacing
-    if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-4:
+    if grid.shear > RIGHT_ANGLES:
         raise ValueError(
             "ITK needs a field on a grid with right angles. Received: the grid's "
             f"directions {direction.tolist()}"
@@ -281,6 +283,7 @@ def _read_h5(path):
 
 def _image(found, grid):
     """Return the NIfTI image of the whole displacement of a chain on a grid."""
+    grid = _right_angled(grid)
     points = grid.points().astype("float64")
     vectors = (found.points(points) - points) * [-1, -1, 1]
     image = nibabel.Nifti1Image(vectors.astype("float32")[..., None, :], grid.affine)
@@ -289,6 +292,21 @@ def _image(found, grid):
     image.set_sform(grid.affine, code="scanner")
     image.set_qform(grid.affine, code="scanner")
     return image
+
+
+def _right_angled(grid):
+    """Return a grid, or one with right angles around it: ITK knows no shear."""
+    if grid.shear <= RIGHT_ANGLES:
+        return grid
+    steps = grid.spacing
+    left, _, right = np.linalg.svd(grid.affine[:3, :3] / steps)
+    turn = left @ right
+    ends = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(grid.shape) - 1)
+    corners = nibabel.affines.apply_affine(grid.affine, ends) @ turn
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turn * steps, turn @ low
+    return grids.Grid(1 + np.ceil((high - low) / steps).astype(int), affine)
 
 
 def _read_image(path):

@@ -9,7 +9,10 @@ import typing
 
 from registration import files
 
-FOLDER = pathlib.Path(__file__).resolve().parents[1] / "models"
+HERE = pathlib.Path(__file__).resolve().parent
+# A wheel holds them inside the package, the repository beside it; see setup.py.
+INSIDE = HERE / "_models"
+FOLDER = INSIDE if INSIDE.is_dir() else HERE.parent / "models"
 BUILDERS = ("affine_cascade", "brain_network", "dense_cascade", "dense_network")
 INPUTS = ("head", "brain", "either")
 

@@ -11,6 +11,8 @@ import time
 
 import psutil
 
+import registration
+
 PACKAGES = ("numpy", "scipy", "nibabel", "h5py", "keras", "tensorflow", "onnxruntime")
 
 
@@ -59,15 +61,17 @@ def sha256(path):
 
 
 def versions():
-    """Return the versions of Python and of the packages that this process loaded.
+    """Return the versions of Python, of this and of the packages that are loaded.
 
     Returns:
         Dict of name → version.
     """
     loaded = [name for name in PACKAGES if name in sys.modules]
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in loaded
+    ours = {
+        "python": platform.python_version(),
+        "registration": registration.__version__,
     }
+    return ours | {name: importlib.metadata.version(name) for name in loaded}
 
 
 def peak_mib():

@@ -13,6 +13,7 @@ WINDOW = 5
 SOME = 20_000
 LARGE = 200
 BRAIN_ML = (700.0, 2200.0)
+SHEARED = 1e-3
 
 
 def box(scan, voxel_mm, rim_mm=RIM_MM):
@@ -172,6 +173,12 @@ def warnings(numbers, moving, fixed, found, masks):
             said.append(
                 f"The brain of the {name} scan ({masks[name]}) holds {size:.0f} ml, "
                 f"which is not the size of a brain: give one by --{name}-mask."
+            )
+        if scan.grid.shear > SHEARED:
+            said.append(
+                f"The sform of the {name} scan shears it, which ITK, ANTs, SimpleITK "
+                "and Slicer cannot: they place the scan by its qform. The transform "
+                "files hold, but to move a scan use `apply`, not these tools."
             )
     if after["brain_dice"] < 0.9:
         said.append(

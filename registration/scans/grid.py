@@ -33,6 +33,12 @@ class Grid:
         return nibabel.affines.voxel_sizes(self.affine)
 
     @property
+    def shear(self):
+        """How far its axes are from right angles: the largest cosine of two of them."""
+        sides = self.affine[:3, :3] / self.spacing
+        return float(np.abs(sides.T @ sides - np.eye(3)).max())
+
+    @property
     def centre(self):
         """Where the middle of the volume lies, float64 `(3,)` in RAS mm."""
         middle = (np.asarray(self.shape) - 1) / 2

@@ -6,41 +6,48 @@ semicolon), or through `display(...)`. A `Picture` is stored as one small image.
 server; `live` and `affine_sliders` also compute while a kernel runs.
 """
 
-from registration.show.charts import loss_curve, sorted_bars
-from registration.show.compare import before_after
-from registration.show.computed import affine_sliders, live
-from registration.show.control import TRUST_NOTE, Control, frames
-from registration.show.diagram import framework
-from registration.show.fields import grid, jacobian, quiver
-from registration.show.images import checkerboard, panels, rows
-from registration.show.planes import planes
-from registration.show.series import epochs, morph, weights
-from registration.show.slices import slices
-from registration.show.style import Picture, figure
-from registration.show.tables import table
+import importlib
 
-__all__ = [
-    "TRUST_NOTE",
-    "Control",
-    "Picture",
-    "affine_sliders",
-    "before_after",
-    "checkerboard",
-    "epochs",
-    "figure",
-    "frames",
-    "framework",
-    "grid",
-    "jacobian",
-    "live",
-    "loss_curve",
-    "morph",
-    "panels",
-    "planes",
-    "quiver",
-    "rows",
-    "slices",
-    "sorted_bars",
-    "table",
-    "weights",
-]
+# A name's module is imported when the name is first used: whoever needs no more than a
+# table starts no matplotlib.
+MODULES = {
+    "TRUST_NOTE": "control",
+    "Control": "control",
+    "Picture": "style",
+    "affine_sliders": "computed",
+    "before_after": "compare",
+    "checkerboard": "images",
+    "epochs": "series",
+    "figure": "style",
+    "frames": "control",
+    "framework": "diagram",
+    "grid": "fields",
+    "jacobian": "fields",
+    "live": "computed",
+    "loss_curve": "charts",
+    "morph": "series",
+    "panels": "images",
+    "planes": "three_planes",
+    "quiver": "fields",
+    "rows": "images",
+    "slices": "slice_slider",
+    "sorted_bars": "charts",
+    "table": "tables",
+    "weights": "series",
+}
+
+__all__ = list(MODULES)
+
+
+def __getattr__(name):
+    """Import what is asked for."""
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{MODULES[name]}")
+    globals()[name] = getattr(module, name)
+    return globals()[name]
+
+
+def __dir__():
+    """List what can be asked for, for whoever completes names."""
+    return sorted({*globals(), *MODULES})

@@ -1,10 +1,12 @@
-"""From arrays and figures to small JPEG or PNG files."""
+"""From arrays and figures to small JPEG or PNG files, by Pillow.
+
+It is imported where it is used: a table needs none.
+"""
 
 import base64
 import io
 
 import numpy as np
-from PIL import Image
 
 from registration.show import arrays
 
@@ -28,6 +30,8 @@ def rendered(figure, **options):
         Unsigned 8-bit array `(height, width, 3)`, or `(height, width)` in `GRAYS`
         levels if all is gray.
     """
+    from PIL import Image
+
     buffer = io.BytesIO()
     dpi = SCALE * getattr(figure, "dpi", 100)
     figure.savefig(buffer, format="png", dpi=dpi, **options)
@@ -95,6 +99,8 @@ def outlined(image, mask):
     Returns:
         8-bit picture twice as large, in colour, the outline in orange.
     """
+    from PIL import Image
+
     size = (image.shape[1] * 2, image.shape[0] * 2)
     large = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     colour = np.repeat(large[..., None], 3, axis=-1)
@@ -115,6 +121,8 @@ def encode(pixels, mime=None):
     Returns:
         The pair `(mime type, bytes)`.
     """
+    from PIL import Image
+
     image = Image.fromarray(pixels)
     png, jpeg = io.BytesIO(), io.BytesIO()
     if image.mode == "RGB":
@@ -177,6 +185,8 @@ def strip(images, most=STRIP):
     Returns:
         Unsigned 8-bit array `(height, width, 3)`.
     """
+    from PIL import Image
+
     chosen = [in_colour(images[i]) for i in picks(len(images), most)]
     whole = beside(chosen)
     factor = STRIP_WIDTH / whole.shape[1]

@@ -4,7 +4,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from registration import pair
+from registration import __main__ as command_line
+from registration import pair, report
 from tests.registration import heads
 
 GRID = heads.oblique((24, 26, 22), (6.0, 5.5, 6.5))
@@ -62,3 +63,20 @@ def test_a_name_cannot_put_markup_into_the_page(page):
     text, _ = page(name="<b onload=x>&'.nii.gz", transform="affine")
     assert "<b onload" not in text
     assert "&lt;b onload=x&gt;&amp;" in text
+
+
+def test_without_what_draws_the_page_says_so_and_keeps_its_numbers(page, monkeypatch):
+    monkeypatch.setattr(report, "can_draw", lambda: False)
+    text, record = page()
+    assert text.count(report.UNDRAWN) == len(report.PICTURES)
+    assert "<img" not in text
+    assert f"{record['numbers']['after']['ncc']:.3f}" in text
+
+
+def test_without_what_draws_the_command_says_so(page, tmp_path, capsys, monkeypatch):
+    page()
+    monkeypatch.setattr(report, "can_draw", lambda: False)
+    scans = [str(tmp_path / name) for name in ("moving.nii.gz", "fixed.nii.gz")]
+    out = ["--out", str(tmp_path / "again")]
+    assert command_line.main(["pair", *scans, *out]) == 0
+    assert report.UNDRAWN in capsys.readouterr().err

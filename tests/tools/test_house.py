@@ -93,8 +93,8 @@ def test_the_imports_run_one_way():
         ("registration.transform", {"keras", "helpers", "registration.show"}),
         ("registration.runtime", {"keras", "helpers", "registration.show"}),
         ("registration.itk", {"keras", "helpers", "registration.show"}),
-        ("registration.pair", {"keras", "tensorflow"}),
-        ("registration.apply", {"keras", "tensorflow"}),
+        ("registration.pair", {"keras", "tensorflow", "matplotlib", "PIL"}),
+        ("registration.apply", {"keras", "tensorflow", "matplotlib", "PIL"}),
         ("registration.__main__", {"keras", "numpy", "registration.pair"}),
     ],
 )
