@@ -72,10 +72,6 @@ sys.path.insert(0, str(root))
 # end. `compare_steps` are for the two short trainings in the second half.
 
 # %%
-import keras
-import numpy as np
-from keras import ops
-
 from helpers import (
     affines,
     augmentation,
@@ -91,13 +87,19 @@ from helpers import (
 from registration import masks, profile, scorecard, show, transform
 from registration.scans import cohort
 
-# %%
 SEED = 0
+
+import keras
+import numpy as np
+from keras import ops
+
+# %%
 settings = profile.choose(
     quick={"steps": 400, "compare_steps": 280, "batch": 4, "held_back": 12},
     full={"steps": 5600, "compare_steps": 2800, "batch": 8, "held_back": 12},
 )
 settings
+
 
 # %% [markdown]
 # ## Change 1: memory
@@ -171,6 +173,7 @@ show.planes(
     alt="The fixed head and three test heads, the fixed brain outlined over each",
 )
 
+
 # %% [markdown]
 # They lie centimetres apart, nod by different angles, and differ in size. All of that
 # twelve numbers can mend. What they cannot mend is the folding of the cortex, or wide
@@ -236,6 +239,7 @@ blocks = fine.reshape(48, 2, 64, 2, 64, 2, 3).mean(axis=(1, 3, 5))
 close = np.abs(blocks - rough).max() < 1e-3
 print("no further than a thousandth of a mm:", bool(close))
 
+
 # %% [markdown]
 # ## How to tell whether it worked
 # The loss compares pictures. A picture can look right while the anatomy is wrong, so
@@ -266,6 +270,7 @@ def judge(split, answers):
 by_region = fixed_scan.labels is not None
 if not by_region:
     print("no label maps here: the Dice of the regions is nan, that of brains remains")
+
 
 # %% [markdown]
 # ## Change 3: where to start
@@ -442,6 +447,7 @@ show.epochs(
     description="Sagittal, coronal and axial plane, 4 mm; the scan is not trained on.",
 )
 
+
 # %% [markdown]
 # ## What does each pass add?
 # The cascade tells the affine after its start and after every pass. All of them are
@@ -566,6 +572,7 @@ show.planes(
     height=2.3,
     alt="The worst test case learned and refined, the fixed brain outlined",
 )
+
 
 # %% [markdown]
 # The outline fits, and the descent on this pair does not bring the scan up to the
@@ -701,10 +708,10 @@ if scans.source == "ixi":
 show.table(columns, rows)
 
 # %% [markdown]
-# Each dot is a test head, each line a mean. The teacher's network is the better one on
-# the pairs that it was taught with, by about a millimetre. On real pairs it is clearly
-# the worse one, on nearly every head. Both have seen the same pictures, so it is not
-# the *pairs* that made the difference: it is what was asked.
+# Each dot is a test head, each line a mean. On known pairs the teacher's network is
+# ahead, by a part of a millimetre in the mean, which is little beside the spread. On
+# real pairs it is clearly behind, on nearly every head. Both have seen the same
+# pictures, so it is not the *pairs* that made the difference: it is what was asked.
 #
 # A likely reason: two pictures of the same head can be matched detail by detail, and
 # whoever is told the truth may learn to rely on details that no second person has. The
@@ -722,8 +729,8 @@ show.table(columns, rows)
 # 3. The NCC does not mind how bright a scan is; mean squares do.
 # 4. Judge by labels that no loss has seen, and look at the worst case, not at the mean.
 # 5. A teacher who knows the truth knows it for pairs of one head only. What is learned
-#    from that is exact there, and carries over to two heads less well than what is
-#    learned from the pictures alone.
+#    from that is a little more exact there, and carries over to two heads clearly less
+#    well than what is learned from the pictures alone.
 #
 # ## Knobs
 #
@@ -800,9 +807,9 @@ if scans.source == "ixi":
 
 # %% [markdown]
 # **3.** The shifts move every point alike, and most. Of the other nine, each moves the
-# points that lie along its column, by half as much on average. A loss on the raw
-# numbers would hold both for equal, and would change with the unit: measure the shift
-# in millimetres, and it counts for everything.
+# points that lie along its column, by less than half as much on average. A loss on the
+# raw numbers would hold both for equal, and would change with the unit: measure the
+# shift in millimetres, and it counts for everything.
 
 # %%
 changed = np.repeat(np.eye(3, 4, dtype="float32")[None], 12, axis=0)

@@ -43,7 +43,7 @@
 # ## Settings
 # `trial` are the steps of five short trainings at 4 mm; `coarse` and `steps` those of
 # the long one, at 4 mm and then at 2 mm. `force` is the window of an input that is
-# explained below; 0 takes it away. The stored affine network of notebook 04 does the
+# explained below; 0 takes it away. The stored affine network of notebook 05 does the
 # first part of the work.
 
 # %% tags=["bootstrap"]
@@ -657,7 +657,7 @@ for count, error in enumerate(errors):
 # The network has learned what helps *on average*. `refinement.velocity` goes on from
 # its answer with the same similarity and twice the weight of the smoothness, since a
 # few steps on one pair fold more easily, on this one velocity, as the affine refinement
-# of notebook 04 did on twelve numbers; `training.refine` is the Adam that both share.
+# of notebook 05 did on twelve numbers; `training.refine` is the Adam that both share.
 
 # %%
 refine = functools.partial(refinement.velocity, smooth=0.2, steps=30, squarings=5)
