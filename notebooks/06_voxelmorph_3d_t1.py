@@ -45,7 +45,7 @@
 # the long one, at 4 mm and then at 2 mm. `force` is the window of an input that is
 # explained below; 0 takes it away. `continued` are the steps for which a stored network
 # goes on, and `again` the test scans that judge it. The stored affine network of
-# notebook 04 does the first part of the work.
+# notebook 05 does the first part of the work.
 
 # %% tags=["bootstrap"]
 # Find the repository. On Google Colab: fetch it, and install what is missing.
@@ -761,7 +761,7 @@ for count, error in enumerate(errors):
 # The network has learned what helps *on average*. `refinement.velocity` goes on from
 # its answer with the same similarity and twice the weight of the smoothness, since a
 # few steps on one pair fold more easily, on this one velocity, as the affine refinement
-# of notebook 04 did on twelve numbers; `training.refine` is the Adam that both share.
+# of notebook 05 did on twelve numbers; `training.refine` is the Adam that both share.
 
 # %%
 refine = functools.partial(refinement.velocity, smooth=0.2, steps=30, squarings=5)

@@ -188,7 +188,7 @@ assert apart < 0.01
 
 # %% [markdown]
 # How much of that pull lies in the brain? Take every test scan twice: as it lies, and
-# after the affine that the stored network of notebook 04 finds for its brain. A brain
+# after the affine that the stored network of notebook 05 finds for its brain. A brain
 # fills less than half of a head. What do you expect of its share of the pull, and in
 # which direction will the affine change it?
 
