@@ -606,6 +606,7 @@ results["VoxelMorph, to its end"] = score_voxelmorph(len(test))
 # Is this the end? The curve of a rate that falls to zero is flat in any case. So we go
 # on with what is stored, at a fresh rate, and look whether anything moves.
 
+
 # %%
 def published(batch, outputs):
     """Return the loss that it was trained with: the squared NCC in windows of nine."""
@@ -636,16 +637,16 @@ rows = [
 show.table(("VoxelMorph", "Dice"), rows)
 
 # %% [markdown]
-# The second half of the training brought little, and going on brings nothing: this is
-# what the method gives here. Training and test scans end close together, since 125
-# heads are too many to learn by heart for so small a network. The two looks and the
+# The second half of the training brought little, and going on brings less: this is
+# what the method gives with these knobs. Training and test scans end close together:
+# 125 heads are too many to learn by heart for so small a network. The two looks and the
 # force do not learn something else, they learn it in fewer steps.
 #
 # ## What each knob does
-# The same network at 4 mm, trained anew for every value of one knob, all else as it was
-# (`models/voxelmorph_knobs.py`; 600 steps each, 12 training scans that were kept aside).
-# The weight of the smoothness is the knob that every paper tunes. Over which range would
-# you search?
+# The same network at 4 mm, trained anew for every value of one knob, all else as it
+# was: `models/voxelmorph_knobs.py`, 600 steps each, judged on 12 training scans that
+# were kept aside. The weight of the smoothness is the knob that every paper tunes. Over
+# which range would you search?
 
 # %%
 knobs = pd.read_csv(Path(root) / "benchmarks/results/voxelmorph_knobs.csv")
@@ -663,6 +664,15 @@ picture
 others = knobs[knobs["knob"] != "smooth"]
 shown_columns = ["knob", "value", "dice", "folded_percent", "log_jacobian_sd"]
 show.table(others[[*shown_columns, "minutes"]].round(4))
+
+# %% [markdown]
+# The dashed line is the weight that the long training had, taken over from elsewhere
+# before this was measured, and not the best one: ten times as much is smoother *and*
+# fits better. Smaller windows do better than the nine of the paper, at this grid. The
+# squarings hardly matter as long as nothing folds. None of these rows is the end of a
+# training; what is best after 600 steps need not be best after 5,000. It is the first
+# thing to try, though, and it says what a fair comparison owes to both sides: the same
+# search.
 
 # %% [markdown]
 # ## Read the field
@@ -890,7 +900,7 @@ start = np.zeros((1, *SIZE, 3), "float32")
 free = refinement.velocity(
     unit(test[:1]), fixed, start, smooth=0.0, steps=30, squarings=0
 )
-rows = []
+pitfall = []
 kept = integrate(refined[0])
 fields = {"learned": displacement, "learned + refinement": kept, "no smoothness": free}
 for name, field in fields.items():
@@ -898,8 +908,8 @@ for name, field in fields.items():
     similarity = 1 - float(losses.lncc_loss(fixed, moved, 5)[0])
     score = judge(scan, test_affines[0] @ deformation(field))
     values = f"{score['dice']:.3f}", f"{score['folded_percent']:.2f}"
-    rows.append((name, f"{similarity:.3f}", *values))
-show.table(("test scan 0", "local NCC", "Dice", "folded %"), rows)
+    pitfall.append((name, f"{similarity:.3f}", *values))
+show.table(("test scan 0", "local NCC", "Dice", "folded %"), pitfall)
 
 # %% [markdown]
 # Both descents make the picture fit better than one pass of the network, the free one
@@ -919,9 +929,16 @@ if scans.source != "folder":  # of your scans we cannot know
     assert gained["two looks, force"] > gained["two looks, local NCC"]
     assert results["learned"]["folded_percent"].mean() <= 0.1
     assert same["learned + refinement"] > same["learned"]
-    assert float(rows[2][3]) > 1 and float(rows[1][3]) < 0.1
-    assert float(rows[2][2]) < float(rows[1][2])
+    assert float(pitfall[2][3]) > 1 and float(pitfall[1][3]) < 0.1
+    assert float(pitfall[2][2]) < float(pitfall[1][2])
+    half = on_test.iloc[len(steps) // 2]
+    assert on_test.iloc[-1] - half < 0.01 and abs(went_on - ended.mean()) < 0.01
+    assert on_train.iloc[-1] - on_test.iloc[-1] < 0.02
 assert errors[-1] <= min(0.1, errors[0])
+dice_of = knobs.set_index(["knob", "value"])["dice"]
+assert dice_of["smooth", "1"] > dice_of["smooth", "0.1"] + 0.005
+assert dice_of["window", "5"] > dice_of["window", "9"] + 0.005
+assert np.ptp(dice_of["squarings"]) < 0.005
 assert sharpness[2] < sharpness[1]
 
 # %% [markdown]
