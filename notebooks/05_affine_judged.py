@@ -615,8 +615,8 @@ if scans.source != "folder":
 
 # %% [markdown]
 # **3.** The local loss falls a little; the Dice of these five, which lay well before,
-# hardly moves. The loss compares pictures, the Dice anatomy, and twelve numbers have given
-# what they have.
+# hardly moves. The loss compares pictures, the Dice anatomy, and twelve numbers
+# have given what they have.
 
 # %%
 by_steps = []
