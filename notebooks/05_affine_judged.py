@@ -267,7 +267,7 @@ show.table(("Dice", "mean", "worst"), rows)
 
 # %% [markdown]
 # The mean gains a little, and the scans that had been lowest gain more than the others:
-# the descent helps where the network was off, and leaves the rest in peace.
+# the descent helps where the network was off, and changes the rest little.
 #
 # ## The classical tool, live
 # DIPY (and every classical tool) searches anew for each pair: centre of mass, then
@@ -614,9 +614,9 @@ if scans.source != "folder":
     assert after.mean() > before.mean() + 0.05
 
 # %% [markdown]
-# **3.** The local loss falls with every step; the Dice rises at first and then hardly
-# moves. The loss compares pictures, the Dice anatomy, and twelve numbers have given
-# what they have.
+# **3.** The local loss falls a little; the Dice of these five, which lay well before,
+# hardly moves. The loss compares pictures, the Dice anatomy, and twelve numbers
+# have given what they have.
 
 # %%
 by_steps = []
