@@ -126,7 +126,11 @@ def _parser():
         default="dense",
         help="twelve numbers, or a displacement of every voxel (default)",
     )
-    add("--no-refine", action="store_true", help="one pass of the networks: faster")
+    add(
+        "--no-refine",
+        action="store_true",
+        help="one pass of the networks: faster; an affine is always one pass",
+    )
     for name in ("moving", "fixed"):
         add(
             f"--{name}-mask",
@@ -161,6 +165,7 @@ def _parser():
         "takes the place of the affine network",
     )
     add("--bids", action="store_true", help="names and sidecars of a BIDS derivative")
+    add("--no-report", action="store_true", help="draw no report.html: faster")
     add("--json", action="store_true", help="print the numbers as JSON")
     _add_common(pair, "results of an earlier run")
     pair.set_defaults(run=_pair)
@@ -245,6 +250,7 @@ def _pair(options, command):
         start=options.start,
         force=options.force,
         bids=options.bids,
+        report=not options.no_report,
         command=command,
         tell=_progress(options),
     )
@@ -254,8 +260,9 @@ def _pair(options, command):
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
-        report = next(name for name in record["files"] if name.endswith(".html"))
-        print(f"{options.out / report}: {record['seconds_total']:.1f} s")
+        pages = [name for name in record["files"] if name.endswith(".html")]
+        made = options.out.joinpath(*pages)
+        print(f"{made}: {record['seconds_total']:.1f} s")
 
 
 def _apply(options, command):

@@ -93,7 +93,7 @@ def test_the_imports_run_one_way():
         ("registration.transform", {"keras", "helpers", "registration.show"}),
         ("registration.runtime", {"keras", "helpers", "registration.show"}),
         ("registration.itk", {"keras", "helpers", "registration.show"}),
-        ("registration.pair", {"keras", "tensorflow"}),
+        ("registration.pair", {"keras", "tensorflow", "matplotlib"}),
         ("registration.apply", {"keras", "tensorflow"}),
         ("registration.__main__", {"keras", "numpy", "registration.pair"}),
     ],
