@@ -99,7 +99,7 @@ links: $(READY)
 bench:
 	@$(PYTHON) tools/environment.py .venv-bench requirements.txt \
 		requirements/bench.txt requirements/stripping.txt \
-		requirements/runtime.txt benchmarks/requirements.txt
+		benchmarks/requirements.txt
 	.venv-bench/bin/python -m tools.run_scripts benchmarks --only "$(ONLY)"
 
 test-backends:

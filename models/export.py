@@ -1,8 +1,8 @@
 """Export the stored networks to ONNX: `make export`.
 
-What `registration/runtime.py` runs where no Keras is: the network of a stored model
-and, for a dense one, two small programs without weights: from a velocity to the
-displacement there and back, and a step of refinement. PyTorch writes them, since its
+What `registration/runtime.py` runs: the network of a stored model and, for a dense one,
+two small programs without weights: from a velocity to the displacement there and back,
+and a step of refinement. PyTorch writes them, since its
 exporter follows Keras' operations one by one, where TensorFlow's stops at compiled
 functions. Two things are changed on the way: images are read by the operator
 GridSample, and a grid of voxel positions, stored as a constant many times over, is
@@ -13,6 +13,7 @@ written as the sum of one ramp an axis.
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -79,6 +80,9 @@ def programs(model):
         shapes of its arguments, and the names of its results.
     """
     image, result = (1, *model.shape, 1), model.network.output
+    if not isinstance(result, dict):
+        inputs = {"image": image}
+        return {"": (lambda *x: [model.network(*x)], inputs, ["evidence"])}
     images = {"moving": image, "fixed": image}
     key = "velocity" if "velocity" in result else "transform"
     found = {"": (lambda *x: [model.network(list(x))[key]], images, [key])}
@@ -96,9 +100,7 @@ def programs(model):
         )
         return there, dense.polished(there, back)
 
-    def step(*tensors):
-        return refinement.descend(*tensors, squarings=model.squarings)
-
+    step = functools.partial(refinement.descend, squarings=model.squarings)
     state = dict.fromkeys(("velocity", "first", "second"), velocity)
     after = [f"next_{name}" for name in state]
     return found | {

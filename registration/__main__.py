@@ -140,7 +140,11 @@ def _parser(program):
         default="dense",
         help="twelve numbers, or a displacement of every voxel (default)",
     )
-    add("--no-refine", action="store_true", help="one pass of the networks: faster")
+    add(
+        "--no-refine",
+        action="store_true",
+        help="one pass of the networks: faster; an affine is always one pass",
+    )
     for name in ("moving", "fixed"):
         add(
             f"--{name}-mask",
@@ -175,6 +179,7 @@ def _parser(program):
         "takes the place of the affine network",
     )
     add("--bids", action="store_true", help="names and sidecars of a BIDS derivative")
+    add("--no-report", action="store_true", help="draw no report.html: faster")
     add("--json", action="store_true", help="print the numbers as JSON")
     _add_common(pair, "results of an earlier run")
     pair.set_defaults(run=_pair)
@@ -259,19 +264,21 @@ def _pair(options, command):
         start=options.start,
         force=options.force,
         bids=options.bids,
+        report=not options.no_report,
         command=command,
         tell=_progress(options),
     )
     if not options.quiet:
         for text in record["warnings"]:
             print(f"warning: {text}", file=sys.stderr)
-        if not report.can_draw():
+        if not (options.no_report or report.can_draw()):
             print(f"report: {report.UNDRAWN}", file=sys.stderr)
     if options.json:
         print(json.dumps(record, indent=2))
     elif not options.quiet:
-        page = next(name for name in record["files"] if name.endswith(".html"))
-        print(f"{options.out / page}: {record['seconds_total']:.1f} s")
+        pages = [name for name in record["files"] if name.endswith(".html")]
+        made = options.out.joinpath(*pages)
+        print(f"{made}: {record['seconds_total']:.1f} s")
 
 
 def _apply(options, command):

@@ -6,8 +6,8 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from scipy import ndimage
 
+from registration import pieces
 from registration.scans import nifti
 from registration.transform import fetch
 
@@ -105,7 +105,7 @@ def stripped_mask(scan):
     sides = [np.moveaxis(scan.image, axis, 0)[[0, -1]].ravel() for axis in range(3)]
     if np.mean(np.concatenate(sides) == 0) < ZERO_BORDER:
         return None
-    brain = ndimage.binary_fill_holes(scan.image != 0)
+    brain = pieces.filled(scan.image != 0)
     return brain if BRAIN_ML[0] <= volume_ml(brain, scan) <= BRAIN_ML[1] else None
 
 

@@ -224,7 +224,7 @@ def _write_part(group, number, name, parameters=None, fixed=None):
     part = group.create_group(str(number))
     part["TransformType"] = [name.encode()]
     if parameters is not None:
-        options = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         options = options if len(parameters) > 100 else {}
         part.create_dataset(PARAMETERS[0], data=parameters, dtype="f8", **options)
         part.create_dataset(FIXED[0], data=fixed, dtype="f8")

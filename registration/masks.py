@@ -2,16 +2,12 @@
 
 import contextlib
 import dataclasses
-import functools
 import io
-import threading
 
 import nibabel
 import numpy as np
-from scipy import ndimage
 
-from registration import affine as affine_stage
-from registration import models, prepare, transform
+from registration import pieces, prepare, runtime
 from registration.scans import grid as grids
 from registration.scans import intensity
 from registration.scans import scan as scans
@@ -19,8 +15,6 @@ from registration.scans import scan as scans
 METHODS = ("atlas", "network", "bet", "median_otsu")
 HEAD_MM = 170
 LEAST_LITRES = 0.2
-# A cohort reads several scans at a time, and a Keras network takes one caller.
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def find(scan):
@@ -39,13 +33,7 @@ def find(scan):
         ValueError: If the scan has no two intensities to tell apart, or what looks
             like a brain in it is smaller than any brain.
     """
-    with _ONE_AT_A_TIME:
-        return brain_mask(scan.image, scan.affine, "network")
-
-
-@functools.cache
-def _brain():
-    return models.load("brain")
+    return brain_mask(scan.image, scan.affine, "network")
 
 
 def brain_mask(image, affine, method="atlas", atlas=None):
@@ -128,7 +116,7 @@ def _by_network(scan):
     Along an axis on which the scan is longer than the network's box, as with a long
     neck, the box ends where the scan ends on the side of the head's top.
     """
-    model = _brain()
+    model = runtime.load("brain")
     extent = np.array(scan.grid.shape) * scan.grid.spacing
     room = np.array(model.shape) * model.voxel_mm
     up = np.array([0, 0, 1])
@@ -136,24 +124,25 @@ def _by_network(scan):
     grid = grids.box(centre, model.shape, model.voxel_mm)
     image = intensity.scaled(scan.image)
     seen = prepare.resample(image, scan.affine, np.eye(4), grid)
-    evidence = np.asarray(model.network.predict_on_batch(seen))[0, ..., 0]
+    evidence = runtime.evidence(seen, model)[0, ..., 0]
     # Half-sure at the border, so that a finer grid has a smooth outline.
     sure = (1 / (1 + np.exp(-np.clip(evidence, -9, 9)))).astype("float32")
-    sure = scans.Scan(sure, grid.affine)
-    found = transform.Transform([np.eye(4)]).apply(sure, scan.grid).image > 0.5
-    pieces, _ = ndimage.label(found)
-    sizes = np.bincount(pieces.ravel(), minlength=2)[1:]
-    litres = sizes.max() * np.prod(scan.grid.spacing) / 1e6
+    found = pieces.largest(grids.resample(sure, grid.affine, scan.grid) > 0.5)
+    litres = np.count_nonzero(found) * np.prod(scan.grid.spacing) / 1e6
     if litres < LEAST_LITRES:
         raise ValueError(
             "no brain is found in the scan; give a mask. Received: an image of shape "
             f"{scan.image.shape}, whose most brain-like piece has {litres:.3f} litres"
         )
-    return ndimage.binary_fill_holes(pieces == np.argmax(sizes) + 1)
+    return pieces.filled(found)
 
 
 def _by_atlas(image, affine, atlas, steps=20):
     """Register the atlas' head to the scan, and carry its mask over."""
+    # Keras starts with this import; the network of `find` does without.
+    from registration import affine as affine_stage
+    from registration import models
+
     scan = scans.Scan(image, affine)
     model = models.load("affine_t1")
     found = affine_stage.register(scan, atlas, model, steps, use_mask=True)

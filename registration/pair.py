@@ -1,7 +1,6 @@
 """Register two files: everything that `python -m registration pair` does."""
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 import sys
@@ -9,12 +8,12 @@ import sys
 import numpy as np
 
 from registration import bids as bids_names
-from registration import inputs, itk, outputs, provenance, quality, report
+from registration import inputs, itk, masks, outputs, provenance, quality, runtime
 from registration import transform as transforms
 from registration.scans import nifti
 
 KINDS = ("affine", "dense")
-STEPS = {"affine": 12, "dense": 30}
+STEPS = 15
 NAMES = {
     "moved": "moved.nii.gz",
     "labels": "labels.nii.gz",
@@ -51,6 +50,7 @@ def pair(
     start=None,
     force=False,
     bids=False,
+    report=True,
     command=None,
     tell=None,
 ):
@@ -62,7 +62,7 @@ def pair(
         fixed: Another one.
         out: Folder for the results; see `NAMES`.
         transform: `"dense"`, a displacement of every voxel, or `"affine"`.
-        refine: Whether the networks' answer is refined for this pair.
+        refine: Whether a dense answer is refined for this pair; an affine is one pass.
         moving_mask: File on the moving scan's grid, above zero in the brain; where
             None, the brain is found.
         fixed_mask: The same of the fixed scan.
@@ -74,6 +74,7 @@ def pair(
             `"dense"` it takes the place of the affine network.
         force: Whether results of an earlier run may be replaced.
         bids: Whether the results are named as a BIDS derivative.
+        report: Whether the page with pictures is made.
         command: The words of the command, for the record; `sys.argv` when None.
         tell: Function of a text, called as the stages begin and end.
 
@@ -98,7 +99,7 @@ def pair(
     }
     out = pathlib.Path(out)
     names = _names(moving, fixed, bids)
-    roles = _roles(given, inverse)
+    roles = _roles(given, inverse, report)
     if not force:
         outputs.refuse_existing(out, [names[role] for role in roles])
     outputs.refuse_inputs([out / names[role] for role in roles], given.values())
@@ -134,19 +135,25 @@ def pair(
                 table = read["points"]
                 carried = points_back(found, table.places)
                 table.moved(carried).save(places["points"])
-        with stages("drawing"):
-            pictures = report.pictures(found, *scans, moved)
+        if report:
+            with stages("drawing"):
+                # Matplotlib starts with this import.
+                from registration import report as pages
+
+                pictures = pages.pictures(found, *scans, moved)
         record = provenance.record(
             sys.argv if command is None else command, given, stages
         )
+        refined = bool(refine) and transform == "dense"
         record = {
             "numbers": numbers,
             "warnings": warnings,
-            "transform": {"kind": transform, "refined": bool(refine)} | notes,
+            "transform": {"kind": transform, "refined": refined} | notes,
             **record,
         }
-        text = report.page(record, pictures, names, roles)
-        places["report"].write_text(text, encoding="utf-8")
+        if report:
+            text = pages.page(record, pictures, names, roles)
+            places["report"].write_text(text, encoding="utf-8")
         if bids:
             _write_sidecars(folder, out, names, roles, record)
         made = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -166,7 +173,7 @@ def find(moving, fixed, kind, refine, start, stages):
         moving: `scan.Scan`; without a mask, the brain is found.
         fixed: `scan.Scan`, the same.
         kind: One of `KINDS`.
-        refine: Whether the networks' answer is refined for this pair.
+        refine: Whether a dense answer is refined for this pair; an affine is one pass.
         start: `transform.Transform` to begin with, or None.
         stages: `provenance.Stages`.
 
@@ -178,12 +185,9 @@ def find(moving, fixed, kind, refine, start, stages):
         ValueError: If a scan has no two intensities to tell apart.
     """
     known = [_known_mask(scan) for scan in (moving, fixed)]
-    with stages("starting the networks"):
-        from registration import affine, dense, masks, models
-
-        needed = ["affine_t1"] if start is None or kind == "affine" else []
-        needed += ["dense_t1"] if kind == "dense" else []
-        loaded = {name: models.load(name) for name in needed}
+    needed = ["affine_t1"] if start is None or kind == "affine" else []
+    needed += ["dense_t1"] if kind == "dense" else []
+    loaded = {name: runtime.load(name) for name in needed}
     with stages("finding the brains"):
         brains = [
             masks.find(scan) if mask is None else mask
@@ -202,23 +206,21 @@ def find(moving, fixed, kind, refine, start, stages):
     found = start or transforms.Transform()
     if start is not None:
         moving = _placed(moving, fixed, start)
-    steps = {name: count * bool(refine) for name, count in STEPS.items()}
     rough = transforms.Transform()
     if "affine_t1" in loaded:
         with stages("affine"):
-            rough = affine.register(moving, fixed, loaded["affine_t1"], steps["affine"])
+            rough = runtime.affine(moving, fixed, loaded["affine_t1"])
     if kind == "dense":
         with stages("dense"):
-            rough = dense.register(
-                moving, fixed, loaded["dense_t1"], rough, steps["dense"]
-            )
+            steps = STEPS if refine else 0
+            rough = runtime.dense(moving, fixed, rough, loaded["dense_t1"], steps)
     return found @ rough, {
         "masks": brains,
         "masks_from": dict(
             zip(("moving", "fixed"), (how for _, how in known), strict=True)
         ),
-        "models": {name: _weights_sha256(models, name) for name in loaded},
-        "engine": "keras",
+        "models": {name: model.contract["sha256"] for name, model in loaded.items()},
+        "engine": "onnxruntime",
     }
 
 
@@ -266,9 +268,11 @@ def _names(moving, fixed, bids):
     return bids_names.names(*stems)
 
 
-def _roles(given, inverse):
+def _roles(given, inverse, report):
     """Return what will be written, in the order of `NAMES`."""
     left_out = {role for role in ("labels", "points") if given[role] is None}
+    if not report:
+        left_out.add("report")
     if given["fixed_labels"] is None:
         left_out.add("inverse_labels")
     return [
@@ -342,11 +346,6 @@ def _placed(moving, fixed, start):
         affine = np.linalg.inv(start.affine) @ moving.affine
         return dataclasses.replace(moving, affine=affine)
     return start.apply(moving, fixed.grid)
-
-
-def _weights_sha256(models, name):
-    weights = models.FOLDER / f"{name}.weights.h5"
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def _faded(found):

@@ -1,8 +1,8 @@
-"""Registration by the stored networks where no Keras is: two scans in, a Transform out.
+"""Registration by the stored networks without Keras: two scans in, a Transform out.
 
 The networks run in ONNX Runtime, as `models/export.py` wrote them; all else is NumPy
 and SciPy. A process that registers one pair so saves the seconds that TensorFlow takes
-to start and to compile. The answers are those of `affine.register` and
+to start and to compile. The answers of one pass are those of `affine.register` and
 `dense.register`.
 """
 
@@ -78,6 +78,24 @@ def load(name, folder=None):
     return Exported(name, stored, folder)
 
 
+def evidence(image, model="brain"):
+    """Say of every voxel of a head how surely it is brain.
+
+    Args:
+        image: Float32 array `(1, *shape, 1)` in [0, 1], of the model's shape.
+        model: Name of an exported network, or what `load` returns.
+
+    Returns:
+        Float32 array of the same shape: above 0 where brain is likelier, its sigmoid
+        the probability.
+
+    Raises:
+        ValueError: As `load`.
+    """
+    model = load(model) if isinstance(model, str) else model
+    return model.run("", ["evidence"], image=image)[0]
+
+
 def affine(moving, fixed, model="affine_t1"):
     """Find the affine between two scans, as `affine.register` without refinement.
 
@@ -134,6 +152,7 @@ def dense(moving, fixed, start, model="dense_t1", steps=0, use_mask=False):
 
 
 def _refined(model, velocity, images, steps):
+    """Make steps of Adam, whose rate falls to zero along a cosine."""
     names = ("velocity", "first", "second")
     state = [velocity, *[np.zeros_like(velocity)] * 2]
     for count in range(steps):

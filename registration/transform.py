@@ -253,15 +253,14 @@ class Transform:
 
         def fill(rows):
             """Fetch a slab; slabs share nothing, so every core may take one."""
-            voxels = _voxels(scan.affine, self.points(grid.points(rows)))
+            voxels = self._places(scan.affine, grid, rows)
             if len(parts) > 1:
                 place = _nearest(voxels, scan.image.shape)
             for name in set(parts) - {"image"}:
                 parts[name][rows] = _taken(getattr(scan, name), *place)
             if max(factors) > 1:
                 fine = slice(rows.start * factors[0], rows.stop * factors[0])
-                points = self.points(grid.subdivided(factors).points(fine))
-                voxels = _voxels(scan.affine, points)
+                voxels = self._places(scan.affine, grid.subdivided(factors), fine)
             read = _interpolated(scan.image, voxels)
             parts["image"][rows] = grids.block_mean(read, factors)
 
@@ -270,6 +269,66 @@ class Transform:
         if scan.landmarks is not None:
             parts["landmarks"] = self.inverse().points(scan.landmarks)
         return scans.Scan(affine=grid.affine, name=scan.name, **parts)
+
+    def _places(self, affine, grid, rows):
+        """Return where a grid's voxels are read in a volume, float64 `(3, ...)`.
+
+        A field whose axes are the grid's is read axis by axis: no gather is needed.
+        """
+        matrix, bent = np.linalg.inv(affine) @ self.affine, 0.0
+        if not self.is_affine:
+            field = self.parts[0]
+            along = isinstance(field, Field) and _along(field.grid, grid)
+            if len(self.fields) > 1 or not along:
+                return _voxels(affine, self.points(grid.points(rows)))
+            bent = np.tensordot(matrix[:3, :3], _read_along(field, along, rows), 1)
+        matrix = matrix @ grid.affine
+        axes = [np.arange(size) for size in grid.shape]
+        axes[0] = axes[0][rows]
+        ramps = np.ix_(*axes)
+        return bent + np.stack(
+            [sum(w * ramp for w, ramp in zip(line, ramps, strict=False)) + line[3]
+             for line in matrix[:3]]
+        )  # fmt: skip
+
+
+def _along(inner, grid):
+    """Return a grid's places on each axis of another one, None where they are turned.
+
+    Beyond the other one they stay at its edge.
+    """
+    matrix = np.linalg.inv(inner.affine) @ grid.affine
+    steps, offset = np.diag(matrix)[:3], matrix[:3, 3]
+    if np.abs(matrix[:3, :3] - np.diag(steps)).max() * max(grid.shape) > 1e-3:
+        return None
+    return [
+        np.clip(step * np.arange(size) + start, 0, last - 1)
+        for step, size, start, last in zip(
+            steps, grid.shape, offset, inner.shape, strict=True
+        )
+    ]
+
+
+def _read_along(field, along, rows):
+    """Interpolate a field on a slab by one matrix product an axis: `(3, ...)`."""
+    places = [along[0][rows], *along[1:]]
+    near = slice(int(places[0].min()), int(places[0].max()) + 2)
+    data = np.moveaxis(field.displacement[near], -1, 0)
+    sizes = data.shape[1], *data.shape[2:]
+    first, second, third = (
+        _weights(place, size)
+        for place, size in zip((places[0] - near.start, *places[1:]), sizes,
+                               strict=True)
+    )  # fmt: skip
+    data = np.tensordot(data, first, (1, 1))
+    data = np.matmul(second, np.ascontiguousarray(np.moveaxis(data, -1, 1)))
+    return np.matmul(data, third.T)
+
+
+def _weights(places, size):
+    """Return the weights of linear interpolation, float32 `(places, size)`."""
+    away = np.abs(places[:, None] - np.arange(size))
+    return np.maximum(0, 1 - away).astype("float32")
 
 
 def fetch(volume, affine, points, mode="nearest"):

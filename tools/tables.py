@@ -17,6 +17,9 @@ METHODS = {
     "dipy_syn": "DIPY SyN",
 }
 
+# What a user types, which runs our networks without Keras.
+COMMAND = {"learned": "onnx", "refined": "onnx_refined"}
+
 
 def rows(path):
     """Return the rows of a CSV file as dictionaries; none if there is no file."""
@@ -133,11 +136,15 @@ def result_table():
         for row in rows(RESULTS / "dense_summary.csv")
         if (row["targets"], row["input"]) == ("fixed", "stripped")
     }
-    fresh = rows(RESULTS / "fresh_process.csv")
+    fresh = [
+        row
+        for row in rows(RESULTS / "fresh_process.csv")
+        if row.get("size", "2 mm") == "2 mm"
+    ]
     lines = []
     for method, name in METHODS.items():
-        row = found.get(method, {})
-        seconds = [float(one["seconds"]) for one in fresh if one["method"] == method]
+        row, timed = found.get(method, {}), COMMAND.get(method, method)
+        seconds = [float(one["seconds"]) for one in fresh if one["method"] == timed]
         lines.append(
             [
                 name,

@@ -1,14 +1,17 @@
 """Time whole processes: two files in, the moved scan written, and the end.
 
 What a user waits for who registers one pair: starting Python, importing, reading,
-registering, fetching, writing. The pair is a test scan and the cohort's fixed scan,
-their skulls removed beforehand; methods take turns, so that a change of the machine
-meets all of them.
+registering, fetching, writing. `onnx` and `onnx_refined` are the command itself,
+`python -m registration pair --no-report`, which writes the transforms too. The pair is
+a test scan and the cohort's fixed scan, their skulls removed beforehand, or with
+`--voxel-mm 1` the same resampled to 256³; methods take turns, so that a change of the
+machine meets all of them.
 
-    python -m benchmarks.timing.fresh_process [--rounds 5] [--methods learned,refined]
+    python -m benchmarks.timing.fresh_process [--rounds 5] [--methods onnx,ants_syn]
 """
 
 import argparse
+import json
 import pathlib
 import platform
 import statistics
@@ -24,6 +27,7 @@ import pandas
 from benchmarks import jobs
 from benchmarks.accuracy import pairs
 from benchmarks.timing import measure
+from registration.scans import grid as grids
 from registration.scans import nifti
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -31,8 +35,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 METHODS = {
     "learned": "learned.learned_dense",
     "refined": "learned.refined_dense",
-    "onnx": "onnx.0",
-    "onnx_refined": "onnx.15",
+    "onnx": "command.--no-refine",
+    "onnx_refined": "command.",
     "ants_syn": "classical.ants_syn",
     "dipy_syn": "classical.dipy_syn",
 }
@@ -47,18 +51,7 @@ moved = found.apply(moving, fixed.grid)
 nifti.save(sys.argv[4], moved.image, fixed.affine)
 """
 
-# The engine without Keras has no first registration to set aside, so no wrapper.
-ONNX = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from registration import runtime
-from registration.scans import nifti
-moving, fixed = nifti.load(sys.argv[2]), nifti.load(sys.argv[3])
-start = runtime.affine(moving, fixed)
-found = runtime.dense(moving, fixed, start, steps={function})
-moved = found.apply(moving, fixed.grid)
-nifti.save(sys.argv[4], moved.image, fixed.affine)
-"""
+LARGE = 256
 
 
 def main(argv=None):
@@ -67,12 +60,13 @@ def main(argv=None):
     add = parser.add_argument
     add("--rounds", type=int, default=5, help="processes a method")
     add("--methods", help=f"some of {','.join(METHODS)}; all if left out")
+    add("--voxel-mm", type=int, choices=(1, 2), default=2, help="size of the voxels")
     add("--csv", type=pathlib.Path, default=jobs.RESULTS / "fresh_process.csv")
     options = parser.parse_args(argv)
     methods = jobs.chosen(parser, "methods", options.methods, METHODS)
     seconds, memory = {name: [] for name in methods}, {}
     with tempfile.TemporaryDirectory() as folder:
-        scans = _write_pair(pathlib.Path(folder))
+        scans = _write_pair(pathlib.Path(folder), options.voxel_mm)
         for _ in range(options.rounds):
             for name in methods:
                 taken, peak = _run(name, *scans, pathlib.Path(folder))
@@ -82,6 +76,7 @@ def main(argv=None):
     rows = pandas.DataFrame(
         {
             "method": methods,
+            "size": f"{options.voxel_mm} mm",
             "seconds": [round(statistics.median(seconds[n]), 2) for n in methods],
             "peak_mb": [round(memory[n]) for n in methods],
             "rounds": options.rounds,
@@ -90,33 +85,48 @@ def main(argv=None):
     )
     if options.csv.exists():
         kept = pandas.read_csv(options.csv)
-        rows = pandas.concat([kept[~kept["method"].isin(methods)], rows])
+        again = kept["method"].isin(methods) & kept["size"].isin(rows["size"])
+        rows = pandas.concat([kept[~again], rows])
     rows.to_csv(options.csv, index=False)
     print(rows.to_string(index=False))
     return 0
 
 
-def _write_pair(folder):
+def _write_pair(folder, voxel_mm):
     """Write the first test scan and the fixed scan without their skulls."""
     paths = []
     for name in pairs.fixed_pairs()[0]:
         scan = pairs.scan(name)
         paths.append(folder / f"{name}.nii.gz")
-        nifti.save(paths[-1], scan.image, scan.affine)
+        image, affine = scan.image, scan.affine
+        if voxel_mm == 1:
+            grid = grids.box(scan.grid.centre, (LARGE,) * 3, 1.0)
+            image, affine = grids.resample(image, affine, grid), grid.affine
+        nifti.save(paths[-1], image, affine)
     return paths
 
 
 def _run(name, moving, fixed, folder):
     """Return the seconds and the peak memory in MiB of one process."""
     module, function = METHODS[name].split(".")
-    code = (ONNX if module == "onnx" else ONE).format(module=module, function=function)
-    paths = [str(path) for path in (ROOT, moving, fixed, folder / f"{name}.nii.gz")]
-    command = [sys.executable, "-c", _measuring(code), *paths]
+    if module == "command":
+        words = "--no-report --json --quiet --force --out".split()
+        command = [sys.executable, "-m", "registration", "pair", moving, fixed, *words]
+        command += [folder / name, *function.split()]
+        here = ROOT
+    else:
+        code = _measuring(ONE.format(module=module, function=function))
+        paths = ROOT, moving, fixed, folder / f"{name}.nii.gz"
+        command, here = [sys.executable, "-c", code, *paths], folder
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, cwd=here
+    )
     taken = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{name} failed. Received: {done.stderr[-500:]}")
+    if module == "command":
+        return taken, json.loads(done.stdout)["peak_memory_mib"]
     return taken, float(done.stdout.split()[-1])
 
 

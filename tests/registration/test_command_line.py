@@ -259,6 +259,26 @@ def test_no_network_is_started_that_is_not_needed(folder, words):
     assert out.splitlines()[-1] == "[]", err
 
 
+def test_a_pair_is_registered_without_keras_and_without_matplotlib(tmp_path):
+    for name, seed in (("moving", 5), ("fixed", 6)):
+        scan = heads.head(seed)
+        nifti.save(tmp_path / f"{name}.nii", scan.image, scan.affine)
+    code = (
+        "import sys; from registration import __main__ as line; "
+        "assert line.main(sys.argv[1:]) == 0; "
+        "found = {'keras', 'tensorflow', 'torch', 'matplotlib'} & set(sys.modules); "
+        "assert not found, found"
+    )
+    words = "pair moving.nii fixed.nii --out new --no-report --quiet --no-refine"
+    subprocess.run(
+        [sys.executable, "-c", code, *words.split()], cwd=tmp_path, check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    made = {path.name for path in (tmp_path / "new").iterdir()}
+    assert {"moved.nii.gz", "transform.h5", "registration.json"} <= made
+    assert "report.html" not in made
+
+
 def test_help_starts_no_network():
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "registration", "--help"],

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from registration import inputs, itk, pair, provenance, quality, transform
+from registration import inputs, itk, pair, provenance, quality, report, transform
 from registration.scans import nifti
 from tests.registration import heads
 
@@ -34,9 +34,7 @@ def head(grid=GRID):
 def undrawn(monkeypatch):
     """Leave the pictures out, which take seconds; test_report looks at them."""
     names = ("slider", "outlines", "lines", "jacobian")
-    monkeypatch.setattr(
-        pair.report, "pictures", lambda *scans: dict.fromkeys(names, "")
-    )
+    monkeypatch.setattr(report, "pictures", lambda *scans: dict.fromkeys(names, ""))
 
 
 @pytest.fixture
@@ -161,7 +159,7 @@ def test_a_failure_in_the_middle_leaves_nothing(files, monkeypatch):
     def fails(*arguments):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(pair.report, "pictures", fails)
+    monkeypatch.setattr(report, "pictures", fails)
     before = set(files.iterdir())
     with pytest.raises(OSError, match="no space"):
         pair.pair(

@@ -172,6 +172,21 @@ def test_large_grids_are_filled_slab_by_slab_without_a_seam(monkeypatch):
     np.testing.assert_array_equal(chain.apply(scan, grid).image, whole)
 
 
+@pytest.mark.parametrize("fine", [(12, 10, 9), (60, 50, 44)])
+def test_a_field_along_the_grids_axes_is_read_as_point_by_point(fine):
+    box = grids.Grid((11, 12, 10), np.diag([2.0, 2, 2, 1]))
+    place = np.diag([-0.7, 0.6, 0.5, 1.0])
+    place[:3, 3] = [16, -3, -2]
+    grid, scan = grids.Grid(fine, place), scans.Scan(volume((20, 24, 22)), np.eye(4))
+    field = Field(box, 3 * volume((*box.shape, 3), 4) - 1)
+    found = Transform([field, SHEAR])
+    points = found.points(grid.points().astype("float64"))
+    expected = transform.fetch(scan.image, scan.affine, points, "linear")
+    assert (expected > 0).mean() > 0.1
+    # Weights in float32: 1e-6 of 25 mm, where the noise changes by 1 a mm.
+    np.testing.assert_allclose(found.apply(scan, grid).image, expected, atol=1e-4)
+
+
 def test_landmarks_travel_the_other_way():
     scan = scans.Scan(volume(), np.eye(4), landmarks=some_points())
     found = Transform([SHEAR])

@@ -12,7 +12,7 @@ from tools import colab, environment, install_missing, notebooks  # noqa: E402
 
 ROOT = notebooks.ROOT
 READER, DEV = "requirements.txt", "requirements/dev.txt"
-OPTIONAL = ("requirements/runtime.txt", "requirements/stripping.txt")
+OPTIONAL = ("requirements/stripping.txt",)
 EXPORT = "requirements/export.txt"
 MODULES = {"ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
 MODULES["simpleitk"] = "SimpleITK"

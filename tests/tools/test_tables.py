@@ -87,13 +87,15 @@ def test_seconds_in_a_fresh_process_appear_once_they_were_measured(results):
     results("dense_summary", dense("learned"))
     results(
         "fresh_process",
-        {"method": "learned", "seconds": "9", "device": "CPU, 2 cores"},
-        {"method": "learned", "seconds": "10", "device": "CPU, 2 cores"},
-        {"method": "dipy_syn", "seconds": "70.4", "device": "CPU, 2 cores"},
+        {"method": "onnx", "size": "2 mm", "seconds": "9", "device": "CPU, 2 cores"},
+        {"method": "onnx", "size": "2 mm", "seconds": "10", "device": "CPU, 2 cores"},
+        {"method": "onnx", "size": "1 mm", "seconds": "50", "device": "CPU, 2 cores"},
+        {"method": "learned", "size": "2 mm", "seconds": "40", "device": "CPU"},
+        {"method": "dipy_syn", "size": "2 mm", "seconds": "70.4", "device": "CPU"},
     )
     found = cells(tables.result_table())
     assert [row[-1] for row in found] == ["10", "–", "–", "70"]
-    assert "Fresh processes on CPU, 2 cores." in tables.result_table()
+    assert "Fresh processes on CPU; CPU, 2 cores." in tables.result_table()
 
 
 def test_without_any_result_the_table_still_stands(results):
