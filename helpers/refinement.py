@@ -169,6 +169,27 @@ def descend(velocity, first, second, scalars, moving, fixed, smooth=0.3, squarin
     return training.adam(velocity, gradient, first, second, scalars[0], scalars[1])
 
 
+def affine_force(affine, moving, fixed):
+    """Return the force of the local NCC in windows of 5 voxels on a moved image.
+
+    Where a small motion is made before the affine, the mean local NCC gains the sum
+    over all voxels of the force times that voxel's motion. So a step of `affine` needs
+    sums of the force only, where nothing differentiates.
+
+    Args:
+        affine: Float tensor `(batch, ndim, ndim + 1)` in centred coordinates.
+        moving: Float tensor `(batch, *shape, 1)` of cubic voxels.
+        fixed: Float tensor of the same shape.
+
+    Returns:
+        Float tensor `(batch, *shape, ndim)`, a voxel's share a voxel of motion.
+    """
+    shape = tuple(moving.shape[1:-1])
+    moved = transforms.warp(moving, transforms.affine_displacement(affine, shape))
+    force = local_ncc.slope(fixed, moved) * local_ncc.central_differences(moved)
+    return force / int(np.prod(shape))
+
+
 def _smoothness_gradient(field):
     """Return the gradient of `losses.smoothness`, diffusion, of one sample."""
     ndim, total = len(field.shape) - 2, 0.0

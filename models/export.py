@@ -35,10 +35,12 @@ LARGE = 2**12
 
 
 def main(argv=None):
-    """Write the programs of every stored model, and their sha256 into its contract."""
+    """Write the programs of stored models, and their sha256 into the contracts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = sorted(path.stem for path in models.FOLDER.glob("*.json"))
-    parser.add_argument("--only", choices=names, help="this model; all if left out")
+    every = sorted(path.stem for path in models.FOLDER.glob("*.json"))
+    names = [name for name in every if "onnx_sha256" in models.contract(name)]
+    what = f"this model; {', '.join(names)} if left out"
+    parser.add_argument("--only", choices=every, help=what)
     options = parser.parse_args(argv)
     if backend.NAME != "torch":
         parser.error(f"KERAS_BACKEND must be torch. Received: {backend.NAME}")
@@ -86,7 +88,10 @@ def programs(model):
     images = {"moving": image, "fixed": image}
     key = "velocity" if "velocity" in result else "transform"
     found = {"": (lambda *x: [model.network(list(x))[key]], images, [key])}
-    if key == "transform" or not model.squarings:
+    if key == "transform" and model.network.output[key].shape[-1] == 4:
+        inputs = {"transform": (1, 3, 4), **images}
+        return found | {".force": (_affine_force, inputs, ["force"])}
+    if not model.squarings:
         return found
     velocity = tuple(result[key].shape[1:])
     factor, velocity = model.shape[0] // velocity[0], (1, *velocity)
@@ -107,6 +112,10 @@ def programs(model):
         ".field": (both_ways, {"velocity": velocity}, ["there", "back"]),
         ".step": (step, {**state, "scalars": (2,), **images}, after),
     }
+
+
+def _affine_force(*tensors):
+    return [refinement.affine_force(*tensors)]
 
 
 def program(function, inputs, outputs):

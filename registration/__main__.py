@@ -143,7 +143,7 @@ def _parser(program):
     add(
         "--no-refine",
         action="store_true",
-        help="one pass of the networks: faster; an affine is always one pass",
+        help="one pass of the networks: faster, less accurate",
     )
     for name in ("moving", "fixed"):
         add(

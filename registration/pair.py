@@ -13,7 +13,7 @@ from registration import transform as transforms
 from registration.scans import nifti
 
 KINDS = ("affine", "dense")
-STEPS = 15
+STEPS = {"affine": 12, "dense": 15}
 NAMES = {
     "moved": "moved.nii.gz",
     "labels": "labels.nii.gz",
@@ -62,7 +62,7 @@ def pair(
         fixed: Another one.
         out: Folder for the results; see `NAMES`.
         transform: `"dense"`, a displacement of every voxel, or `"affine"`.
-        refine: Whether a dense answer is refined for this pair; an affine is one pass.
+        refine: Whether the networks' answers are refined for this pair.
         moving_mask: File on the moving scan's grid, above zero in the brain; where
             None, the brain is found.
         fixed_mask: The same of the fixed scan.
@@ -144,11 +144,10 @@ def pair(
         record = provenance.record(
             sys.argv if command is None else command, given, stages
         )
-        refined = bool(refine) and transform == "dense"
         record = {
             "numbers": numbers,
             "warnings": warnings,
-            "transform": {"kind": transform, "refined": refined} | notes,
+            "transform": {"kind": transform, "refined": bool(refine)} | notes,
             **record,
         }
         if report:
@@ -173,7 +172,7 @@ def find(moving, fixed, kind, refine, start, stages):
         moving: `scan.Scan`; without a mask, the brain is found.
         fixed: `scan.Scan`, the same.
         kind: One of `KINDS`.
-        refine: Whether a dense answer is refined for this pair; an affine is one pass.
+        refine: Whether the networks' answers are refined for this pair.
         start: `transform.Transform` to begin with, or None.
         stages: `provenance.Stages`.
 
@@ -206,14 +205,16 @@ def find(moving, fixed, kind, refine, start, stages):
     found = start or transforms.Transform()
     if start is not None:
         moving = _placed(moving, fixed, start)
+    steps = {name: count * bool(refine) for name, count in STEPS.items()}
     rough = transforms.Transform()
     if "affine_t1" in loaded:
         with stages("affine"):
-            rough = runtime.affine(moving, fixed, loaded["affine_t1"])
+            rough = runtime.affine(moving, fixed, loaded["affine_t1"], steps["affine"])
     if kind == "dense":
         with stages("dense"):
-            steps = STEPS if refine else 0
-            rough = runtime.dense(moving, fixed, rough, loaded["dense_t1"], steps)
+            rough = runtime.dense(
+                moving, fixed, rough, loaded["dense_t1"], steps["dense"]
+            )
     return found @ rough, {
         "masks": brains,
         "masks_from": dict(

@@ -10,9 +10,12 @@ import functools
 import typing
 
 import numpy as np
+from scipy import linalg
 
 from registration import models, prepare, transform
 
+# Learning rates of the refinements: half sides of the volume, and voxels.
+AFFINE_RATE = 0.01
 RATE = 0.25
 
 
@@ -96,13 +99,14 @@ def evidence(image, model="brain"):
     return model.run("", ["evidence"], image=image)[0]
 
 
-def affine(moving, fixed, model="affine_t1"):
-    """Find the affine between two scans, as `affine.register` without refinement.
+def affine(moving, fixed, model="affine_t1", steps=0):
+    """Find the affine between two scans, as `affine.register`.
 
     Args:
         moving: `scan.Scan`.
         fixed: `scan.Scan`.
         model: Name of an exported network, or what `load` returns.
+        steps: Steps of refinement after the network, along `refinement.affine_force`.
 
     Returns:
         `transform.Transform`, an affine.
@@ -112,7 +116,10 @@ def affine(moving, fixed, model="affine_t1"):
     """
     model = load(model) if isinstance(model, str) else model
     pair = prepare.from_barycentres(moving, fixed, model.shape, model.voxel_mm)
-    (found,) = model.run("", ["transform"], moving=pair.moving, fixed=pair.fixed)
+    images = {"moving": pair.moving, "fixed": pair.fixed}
+    (found,) = model.run("", ["transform"], **images)
+    if steps:
+        found = _refined_affine(model, found, images, steps)
     return pair.start @ transform.Transform.from_centred(found[0], pair.grid)
 
 
@@ -151,6 +158,31 @@ def dense(moving, fixed, start, model="dense_t1", steps=0, use_mask=False):
     return start @ transform.Transform([field])
 
 
+def _refined_affine(model, found, images, steps):
+    """Make steps of Adam on the twelve numbers of a small affine before the found one.
+
+    What the twelve numbers change at a voxel is linear in its place, so the gradient
+    is made of the sums of the force, and of the force times the place.
+    """
+    half = max(model.shape) / 2
+    places = np.indices(model.shape).reshape(3, -1).T - (np.array(model.shape) - 1) / 2
+    places = np.column_stack([places / half, np.ones(len(places))])
+    affine, first, second = np.vstack([found[0], [0, 0, 0, 1]]), 0.0, 0.0
+    for count in range(steps):
+        now = affine[None, :3].astype("float32")
+        (force,) = model.run(".force", ["force"], transform=now, **images)
+        gradient = -half * force.reshape(-1, 3).T.astype("float64") @ places
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        mean = first / (1 - 0.9 ** (count + 1))
+        scale = np.sqrt(second / (1 - 0.999 ** (count + 1))) + 1e-8
+        rate = AFFINE_RATE * (1 + np.cos(np.pi * count / steps)) / 2
+        generator = np.vstack([-rate * mean / scale, np.zeros(4)])
+        affine = affine @ linalg.expm(generator)
+    _check_finite("affine", affine)
+    return affine[None, :3]
+
+
 def _refined(model, velocity, images, steps):
     """Make steps of Adam, whose rate falls to zero along a cosine."""
     names = ("velocity", "first", "second")
@@ -165,12 +197,17 @@ def _refined(model, velocity, images, steps):
             scalars=scalars,
             **images,
         )
-    if not np.isfinite(state[0]).all():
+    _check_finite("velocity", state[0])
+    return state[0]
+
+
+def _check_finite(name, found):
+    if not np.isfinite(found).all():
         raise ValueError(
             "the refinement is not finite: look for NaN in the images. "
-            f"Received: {np.count_nonzero(~np.isfinite(state[0]))} such numbers"
+            f"Received: {np.count_nonzero(~np.isfinite(found))} such numbers in the "
+            f"{name}"
         )
-    return state[0]
 
 
 @functools.cache

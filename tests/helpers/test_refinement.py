@@ -97,3 +97,26 @@ def test_losses_made_on_the_fly_are_let_go():
         del loss
     gc.collect()
     assert sum(one() is not None for one in kept) <= refinement.PROGRAMS
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_force_on_an_affine_sums_to_what_a_small_shift_gains(ndim):
+    fixed, shape = blobs(ndim, 1), SHAPES[ndim]
+    # Whole voxels: between them, linear interpolation has a slope of its own.
+    there = np.zeros((1, *shape, ndim), "float32")
+    there[..., 0], there[..., 1] = 1, -1
+    moving = numeric.array(transforms.warp(fixed, there))
+    identity = affines.identity(ndim)
+    force = numeric.array(refinement.affine_force(identity, moving, fixed))[0]
+    found = force.reshape(-1, ndim).sum(axis=0)
+
+    def gain(axis, step):
+        shift = np.zeros((1, *shape, ndim), "float32")
+        shift[..., axis] = step
+        moved = transforms.warp(moving, shift)
+        return -float(refinement.lncc5(fixed, moved)[0])
+
+    expected = [(gain(axis, 1) - gain(axis, -1)) / 2 for axis in range(ndim)]
+    # Both are differences over two voxels, of the image and of the similarity.
+    np.testing.assert_allclose(found, expected, rtol=0.35, atol=2e-3)
+    assert found[0] < -0.01 < 0.01 < found[1]
