@@ -62,7 +62,7 @@ def dipy_affine(moving, fixed):
 
 
 def dipy_syn(moving, fixed):
-    """Register with DIPY's SyN after its affine: CC of radius 3, 10 / 10 / 5 steps.
+    """Register with DIPY's SyN after its affine: CC of radius 4, 10 / 10 / 5 steps.
 
     The settings are those of DIPY's tutorial on 3D diffeomorphic registration;
     the seconds of the affine are part of this method's.

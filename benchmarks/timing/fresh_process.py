@@ -12,6 +12,7 @@ machine meets all of them.
 
 import argparse
 import json
+import os
 import pathlib
 import platform
 import statistics
@@ -107,7 +108,11 @@ def _write_pair(folder, voxel_mm):
 
 
 def _run(name, moving, fixed, folder):
-    """Return the seconds and the peak memory in MiB of one process."""
+    """Return the seconds and the peak memory in MiB of one process.
+
+    It runs in a folder of its own, so that it finds no affine that another one kept.
+    """
+    folder = pathlib.Path(tempfile.mkdtemp(dir=folder))
     module, function = METHODS[name].split(".")
     if module == "command":
         words = "--no-report --json --quiet --force --out".split()
@@ -118,9 +123,10 @@ def _run(name, moving, fixed, folder):
         code = _measuring(ONE.format(module=module, function=function))
         paths = ROOT, moving, fixed, folder / f"{name}.nii.gz"
         command, here = [sys.executable, "-c", code, *paths], folder
+    words, variables = list(map(str, command)), {"REGISTRATION_BUILD": str(folder)}
     start = time.perf_counter()
     done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, cwd=here
+        words, capture_output=True, text=True, cwd=here, env=os.environ | variables
     )
     taken = time.perf_counter() - start
     if done.returncode:
