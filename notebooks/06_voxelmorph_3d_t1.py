@@ -43,9 +43,8 @@
 # ## Settings
 # `trial` are the steps of five short trainings at 4 mm; `coarse` and `steps` those of
 # the long one, at 4 mm and then at 2 mm. `force` is the window of an input that is
-# explained below; 0 takes it away. `continued` are the steps for which a stored network
-# goes on, and `again` the test scans that judge it. The stored affine network of
-# notebook 05 does the first part of the work.
+# explained below; 0 takes it away. `again` are the test scans that a stored VoxelMorph
+# gets. The stored affine network of notebook 05 does the first part of the work.
 
 # %% tags=["bootstrap"]
 # Find the repository. On Google Colab: fetch it, and install what is missing.
@@ -84,16 +83,25 @@ from helpers import (
     training,
     transforms,
 )
-from registration import dense, masks, models, profile, scorecard, show, transform
+from registration import (
+    affine,
+    dense,
+    masks,
+    models,
+    profile,
+    scorecard,
+    show,
+    transform,
+)
 from registration.scans import cohort
 from registration.scans import grid as grids
 
 SEED = 0
 settings = profile.choose(
     quick={"coarse": 300, "steps": 128, "force": 5, "trial": 32, "held_back": 4}
-    | {"refined": 2, "dipy": 2, "continued": 24, "again": 6},
+    | {"refined": 2, "dipy": 2, "again": 6},
     full={"coarse": 6000, "steps": 6000, "force": 5, "trial": 600, "held_back": 12}
-    | {"refined": 25, "dipy": 5, "continued": 400, "again": 25},
+    | {"refined": 25, "dipy": 5, "again": 25},
 )
 settings
 
@@ -572,7 +580,8 @@ show.before_after(
 # line, our two looks?
 
 # %%
-curve = pd.read_csv(models.FOLDER / "voxelmorph_diffeomorphic.csv")
+TRAINED = "voxelmorph_diffeomorphic"
+curve = pd.read_csv(models.FOLDER / f"{TRAINED}.csv")
 ours = results["learned"]["dice"].mean()
 picture = show.figure(6.4, 3.2, "Dice of VoxelMorph on training and test scans by step")
 ax = picture.subplots()
@@ -585,62 +594,42 @@ ax.legend(frameon=False)
 picture
 
 # %%
-voxelmorph = models.load("voxelmorph_diffeomorphic")
-
-
-def score_voxelmorph(count):
-    """Judge the first test scans by one pass of VoxelMorph as it is now."""
-    rows = []
-    for i in range(count):
-        velocity, taken = velocity_of(voxelmorph.network, i)
-        field = dense.field(velocity, box, voxelmorph.squarings)
-        found = test_affines[i] @ transform.Transform([field])
-        rows.append(judge(scans.test.scan(i), found) | {"seconds": taken})
-    return collect(rows)
-
-
-velocity_of(voxelmorph.network, 0)
-results["VoxelMorph, to its end"] = score_voxelmorph(len(test))
-
-# %% [markdown]
-# Is this the end? The curve of a rate that falls to zero is flat in any case. So we go
-# on with what is stored, at a fresh rate, and look whether anything moves.
-
-
-# %%
-def published(batch, outputs):
-    """Return the loss that it was trained with: the squared NCC in windows of nine."""
-    ncc = losses.lncc_loss(batch["fixed"], outputs["moved"], window=9, squared=True)
-    return ncc + 0.1 * losses.smoothness(outputs["velocity"])
-
-
-ended = results["VoxelMorph, to its end"]["dice"][: settings.again]
-training.fit(
-    networks.registration(voxelmorph.network),
-    functools.partial(pairs, images=train, goal=fixed),
-    published,
-    settings.continued,
-    learning_rate=2e-4,
-)
-went_on = score_voxelmorph(len(ended))["dice"].mean()
 on_test, on_train = (curve[curve["split"] == s]["dice"] for s in ("test", "train"))
-steps = sorted(set(curve["step"]))
+steps, middle_row = sorted(set(curve["step"])), len(on_test) // 2
 passed = [s for s, dice in zip(steps, on_test, strict=True) if dice > ours]
 rows = [
-    ("test scans, after half of the training", f"{on_test.iloc[len(steps) // 2]:.3f}"),
-    ("test scans, at the end", f"{on_test.iloc[-1]:.3f}"),
-    ("training scans, at the end", f"{on_train.iloc[-1]:.3f}"),
-    (f"here, first {len(ended)} test scans, as stored", f"{ended.mean():.3f}"),
-    (f"the same, after {settings.continued} more steps", f"{went_on:.3f}"),
+    ("test scans, affine alone", f"{on_test.iloc[0]:.3f}"),
+    (f"after {steps[middle_row]:,} steps", f"{on_test.iloc[middle_row]:.3f}"),
+    (f"test scans, after {steps[-1]:,} steps", f"{on_test.iloc[-1]:.3f}"),
+    (f"training scans, after {steps[-1]:,} steps", f"{on_train.iloc[-1]:.3f}"),
     ("steps until it passed our two looks", str(passed[0] if passed else "never")),
 ]
 show.table(("VoxelMorph", "Dice"), rows)
 
 # %% [markdown]
-# The second half of the training brought little, and going on brings less: this is
-# what the method gives with these knobs. Training and test scans end close together:
-# 125 heads are too many to learn by heart for so small a network. The two looks and the
-# force do not learn something else, they learn it in fewer steps.
+# It starts from the *refined* affine, ours from one pass: a hundredth of Dice in its
+# favour before it begins. The weights are here, too. A network that knows one fixed
+# head knows it on one grid and in one gray scale, so `registration` brings the scans
+# onto its own box.
+
+# %%
+voxelmorph, twelve = (models.load(name) for name in (TRAINED, "affine_t1"))
+goal, rows = scans.fixed.scan(0), []
+for i in range(len(test))[: settings.again]:
+    first = affine.register(scans.test.scan(i), goal, twelve, steps=12)
+    begin = time.perf_counter()
+    found = dense.register(scans.test.scan(i), goal, voxelmorph, first)
+    taken = {"seconds": time.perf_counter() - begin}
+    rows.append(judge(scans.test.scan(i), found) | taken)
+results["VoxelMorph, to its end"] = collect(rows)
+mean_dice = results["VoxelMorph, to its end"]["dice"].mean()
+print(f"Dice of the first {len(rows)} test scans, here: {mean_dice:.3f}")
+
+# %% [markdown]
+# The second half of the training brought little: this is what the method gives with
+# these knobs. Training and test scans end close together: 125 heads are too many to
+# learn by heart for so small a network. The two looks and the force do not learn
+# something else, they learn it in fewer steps.
 #
 # ## What each knob does
 # The same network at 4 mm, trained anew for every value of one knob, all else as it
@@ -931,8 +920,8 @@ if scans.source != "folder":  # of your scans we cannot know
     assert same["learned + refinement"] > same["learned"]
     assert float(pitfall[2][3]) > 1 and float(pitfall[1][3]) < 0.1
     assert float(pitfall[2][2]) < float(pitfall[1][2])
-    half = on_test.iloc[len(steps) // 2]
-    assert on_test.iloc[-1] - half < 0.01 and abs(went_on - ended.mean()) < 0.01
+    assert results["VoxelMorph, to its end"]["dice"].mean() > same["affine"] + 0.05
+    assert on_test.iloc[-1] - on_test.iloc[middle_row] < 0.01
     assert on_train.iloc[-1] - on_test.iloc[-1] < 0.02
 assert errors[-1] <= min(0.1, errors[0])
 dice_of = knobs.set_index(["knob", "value"])["dice"]
