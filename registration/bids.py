@@ -8,6 +8,8 @@ import re
 import registration
 
 VERSION = "1.10.0"
+# What a validator of BIDS need not look at, since the standard does not name it yet.
+IGNORE = "*_xfm.*\n*_report.html\n*_report.json\n*_coordinates.csv\n"
 
 
 def names(moving, fixed):

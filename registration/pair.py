@@ -384,10 +384,11 @@ def _write(places, prefix, found, moved, onto):
 
 def _write_sidecars(folder, out, names, roles, record):
     """Write the JSON file beside each result, and the data set's own."""
-    shared = "dataset_description.json"
-    if not (out / shared).exists():
-        text = json.dumps(bids_names.description(), indent=2)
-        (folder / shared).write_text(text + "\n")
+    description = json.dumps(bids_names.description(), indent=2) + "\n"
+    shared = {"dataset_description.json": description, ".bidsignore": bids_names.IGNORE}
+    for name, text in shared.items():
+        if not (out / name).exists():
+            (folder / name).write_text(text)
     for role in roles:
         if role in ("numbers", "report", "points"):
             continue

@@ -13,12 +13,12 @@ NOTHING = "–"
 METHODS = {
     "learned": "learned: one pass of the stored networks",
     "refined": "refined: the same, then a few steps for this pair",
+    "command": "the command `registration pair`: fewer steps, no TensorFlow",
     "ants_syn": "ANTs SyN",
     "dipy_syn": "DIPY SyN",
 }
-
-# What a user types, which runs our networks without Keras.
-COMMAND = {"learned": "onnx", "refined": "onnx_refined"}
+# Whole processes that are the command; one pass of it answers as Keras does.
+COMMAND = {"learned": "onnx", "command": "onnx_refined"}
 
 
 def rows(path):

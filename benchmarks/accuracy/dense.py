@@ -23,6 +23,7 @@ METHODS = {
     "voxelmorph_diffeomorphic": learned.voxelmorph_diffeomorphic,
     "learned": learned.learned_dense,
     "refined": learned.refined_dense,
+    "command": learned.command,
 }
 METRICS = (
     "dice",

@@ -42,6 +42,11 @@ def refined_dense(moving, fixed):
     return _measured(_dense, moving, fixed, DENSE_STEPS)
 
 
+def command(moving, fixed):
+    """Register brains as the command `pair` does: no Keras, fewer steps."""
+    return _measured(_command, moving, fixed, 15)
+
+
 def voxelmorph_diffeomorphic(moving, fixed):
     """Register with VoxelMorph, which knows one fixed scan, after the refined affine.
 
@@ -77,6 +82,13 @@ def _dense(moving, fixed, steps):
     start = _affine(moving, fixed, AFFINE_STEPS if steps else 0)
     model, use_mask = _model("dense_t1"), _keeps_skull(fixed)
     return dense.register(moving, fixed, model, start, steps, use_mask=use_mask)
+
+
+def _command(moving, fixed, steps):
+    from registration import runtime
+
+    start = runtime.affine(moving, fixed, steps=AFFINE_STEPS)
+    return runtime.dense(moving, fixed, start, steps=steps)
 
 
 def _voxelmorph(moving, fixed, steps):

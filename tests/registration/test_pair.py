@@ -183,6 +183,8 @@ def test_bids_names_and_sidecars(files, monkeypatch):
     assert (home / "sub-01_ses-2_from-01_to-fixed_mode-image_xfm.h5").exists()
     about = json.loads((out / "dataset_description.json").read_text())
     assert about["DatasetType"] == "derivative"
+    ignored = (out / ".bidsignore").read_text().split()
+    assert "*_xfm.*" in ignored and not any("T1w" in line for line in ignored)
 
 
 def test_a_brain_is_told_from_a_head():
