@@ -97,6 +97,8 @@ from registration.scans import cohort
 from registration.scans import grid as grids
 
 SEED = 0
+
+# %%
 settings = profile.choose(
     quick={"coarse": 300, "steps": 128, "force": 5, "trial": 32, "held_back": 4}
     | {"refined": 2, "dipy": 2, "again": 6},
