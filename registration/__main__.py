@@ -8,8 +8,10 @@ import json
 import pathlib
 import signal
 import sys
+import traceback
 
 import registration
+from registration import mendable
 
 MODULE = "python -m registration"
 EXAMPLES = """\
@@ -76,8 +78,8 @@ def main(argv=None):
             None.
 
     Returns:
-        The exit code: 0 done, 2 something given cannot be used, 130 stopped by
-        Ctrl-C, 143 by SIGTERM.
+        The exit code: 0 done, 1 a fault of the program, 2 something given cannot be
+        used, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     program = _program()
@@ -85,10 +87,18 @@ def main(argv=None):
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         options.run(options, [*program.split(), *words])
-    except (ValueError, OSError) as error:
+    except (mendable.InputError, OSError) as error:
         text = " ".join(str(error).split())
         print(f"{program}: error: {text}", file=sys.stderr)
         return 2
+    except Exception:
+        traceback.print_exc()
+        print(
+            f"{program}: this is a fault of the program, and nothing was written; "
+            "please report the lines above",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt as stopped:
         print(f"\n{program}: stopped; nothing was written", file=sys.stderr)
         return 143 if isinstance(stopped, _Terminated) else 130

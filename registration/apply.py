@@ -9,8 +9,9 @@ import nibabel
 import numpy as np
 import psutil
 
-from registration import files, inputs, itk, outputs, pair
+from registration import files, inputs, itk, mendable, outputs, pair
 from registration import transform as transforms
+from registration.mendable import InputError
 from registration.scans import grid as grids
 from registration.scans import nifti
 from registration.scans import scan as scans
@@ -44,7 +45,7 @@ def apply(
             is written then.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {KINDS}. Received: {kind!r}")
+        raise InputError(f"kind must be one of {KINDS}. Received: {kind!r}")
     tell = tell or (lambda text: None)
     out = pathlib.Path(out)
     _check_out(out, kind, force, [image, reference, *map(_plain, chain)])
@@ -52,7 +53,7 @@ def apply(
         table = inputs.points(image)
     else:
         if reference is None:
-            raise ValueError(
+            raise InputError(
                 "a reference is needed: --reference, the scan on whose grid the "
                 "result shall lie. Received: none"
             )
@@ -91,11 +92,12 @@ def read_chain(chain, inverse=False):
         ValueError: If a file is damaged, or has no inverse.
     """
     parts = []
-    for path in chain:
-        found = itk.read(_plain(path))
-        parts += (found.inverse() if _is_inverted(path) else found).parts
-    found = transforms.Transform(parts)
-    return found.inverse() if inverse else found
+    with mendable.inputs():
+        for path in chain:
+            found = itk.read(_plain(path))
+            parts += (found.inverse() if _is_inverted(path) else found).parts
+        found = transforms.Transform(parts)
+        return found.inverse() if inverse else found
 
 
 def _bracket(path):
@@ -117,20 +119,20 @@ def _check_out(out, kind, force, read):
     """Raise unless the result may be written."""
     endings = (".csv",) if kind == "points" else (".nii", ".nii.gz")
     if not out.name.endswith(endings):
-        raise ValueError(
+        raise InputError(
             f"{out}: --out must end in {' or '.join(endings)}. Received: {out.name!r}"
         )
     if out.is_dir():
-        raise ValueError(
+        raise InputError(
             f"{out}: a folder has this name; choose another --out. Received: a folder"
         )
     if not out.parent.is_dir():
-        raise ValueError(
+        raise InputError(
             f"{out}: its folder does not exist; make it first. Received: {out.parent}"
         )
     outputs.refuse_inputs([out], read)
     if out.exists() and not force:
-        raise ValueError(
+        raise InputError(
             f"{out}: the file is there already; choose another --out, or replace it "
             f"with --force. Received: {out.name!r}"
         )
@@ -159,7 +161,7 @@ def _series(path):
     """Open a series; its volumes are read one at a time."""
     stored = nibabel.load(path)
     if stored.get_data_dtype().kind not in "iuf":
-        raise ValueError(
+        raise InputError(
             f"{path}: voxels must be real numbers; convert the file. "
             f"Received: {stored.get_data_dtype()}"
         )
@@ -173,7 +175,7 @@ def _save_series(partial, path, stored, found, onto):
     needed = 8 * count * int(np.prod(onto.image.shape)) + 8 * int(np.prod(stored.shape))
     allowed = psutil.virtual_memory().available // 2
     if needed > allowed:
-        raise ValueError(
+        raise InputError(
             f"{path}: moving it would take {needed / 2**20:,.0f} MiB of memory, more "
             f"than the {allowed / 2**20:,.0f} MiB allowed; split the series or take a "
             f"coarser reference. Received: {count} volumes"
@@ -181,12 +183,12 @@ def _save_series(partial, path, stored, found, onto):
     try:
         volumes = stored.get_fdata(dtype="float32")
     except (OSError, EOFError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: cannot be read; fetch or write the file again. Received: {error}"
         ) from error
     if not np.isfinite(volumes).all():
         bad = np.count_nonzero(~np.isfinite(volumes))
-        raise ValueError(
+        raise InputError(
             f"{path}: voxels are NaN or infinite. Set them to zero first. "
             f"Received: {bad} of {volumes.size}"
         )
@@ -216,7 +218,7 @@ def _save_series(partial, path, stored, found, onto):
 
 def _check_overlap(path, data):
     if not data.any():
-        raise ValueError(
+        raise InputError(
             f"{path}: nothing of it lies on the reference; check the order of the "
             "transforms, and whether --inverse is needed. Received: only zeros"
         )

@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from registration import pieces
+from registration.mendable import InputError
 from registration.scans import nifti
 from registration.transform import fetch
 
@@ -42,8 +43,8 @@ def advised():
         text, mark, received = str(error).rpartition("Received:")
         for sign, advice in ADVICE.items():
             if sign in str(error) and advice not in text:
-                raise ValueError(f"{text}{advice} {mark}{received}") from error
-        raise
+                raise InputError(f"{text}{advice} {mark}{received}") from error
+        raise InputError(str(error)) from error
 
 
 def scan(path, mask=None):
@@ -66,7 +67,7 @@ def scan(path, mask=None):
         inside = nifti.load_labels(mask, found) > 0
     some = found.image[inside]
     if some.min() == some.max():
-        raise ValueError(
+        raise InputError(
             f"{mask}: the scan is the same everywhere in this mask; give the mask "
             f"that belongs to {path}. Received: {some.min():g} only"
         )
@@ -162,7 +163,7 @@ def points(path, within=None):
         with open(path, newline="", encoding="utf-8-sig") as file:
             lines = [line for line in csv.reader(file) if any(map(str.strip, line))]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: cannot be read as CSV; give a text file with the columns x, y "
             f"and z. Received: {error}"
         ) from error
@@ -172,12 +173,12 @@ def points(path, within=None):
     else:
         lines = lines[1:]
     if any(heads.count(axis) != 1 for axis in "xyz"):
-        raise ValueError(
+        raise InputError(
             f"{path}: the first line must name the columns x, y and z (RAS mm). "
             f"Received: {heads}"
         )
     if not lines:
-        raise ValueError(f"{path}: it has no point; add one a line. Received: 0")
+        raise InputError(f"{path}: it has no point; add one a line. Received: 0")
     columns = [heads.index(axis) for axis in "xyz"]
     places = []
     for number, line in enumerate(lines, start=1):
@@ -187,7 +188,7 @@ def points(path, within=None):
         except (ValueError, IndexError):
             good = False
         if not good:
-            raise ValueError(
+            raise InputError(
                 f"{path}: point {number} must be {len(heads)} cells, x, y and z finite "
                 f"numbers. Received: {line}"
             )
@@ -202,7 +203,7 @@ def _check_within(path, places, scan):
     inside = fetch(np.ones(scan.image.shape, bool), scan.affine, places)
     if not inside.all():
         first = int(np.argmin(inside))
-        raise ValueError(
+        raise InputError(
             f"{path}: point {first + 1} lies outside the moving scan; points are in "
             f"RAS mm of its world, not in voxels or LPS. Received: "
             f"{places[first].tolist()}"

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import io
 
 from registration import files, transform
+from registration.mendable import InputError
 from registration.scans import grid as grids
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -56,16 +57,16 @@ def save(path, found, grid=None):
     path = pathlib.Path(path)
     kind = _kind(path)
     if kind == "matlab":
-        raise ValueError(
+        raise InputError(
             f"{path}: .mat is read only; write .tfm. Received: {path.name}"
         )
     if kind == "text" and not found.is_affine:
-        raise ValueError(
+        raise InputError(
             f"{path}: an affine fits in text, a field does not; write .h5. "
             f"Received: {len(found.fields)} fields"
         )
     if (kind == "nifti") != (grid is not None):
-        raise ValueError(
+        raise InputError(
             f"{path}: a grid goes with a displacement, .nii or .nii.gz, and with "
             f"nothing else. Received: grid {'given' if grid is not None else 'missing'}"
         )
@@ -94,7 +95,7 @@ def read(path):
     path = pathlib.Path(path)
     kind = _kind(path)
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file. Received: {str(path)!r}")
+        raise InputError(f"{path}: there is no such file. Received: {str(path)!r}")
     reader = {
         "h5": _read_h5,
         "text": _read_text,
@@ -104,7 +105,7 @@ def read(path):
     try:
         return reader(path)
     except (OSError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: not a transform of ITK. Received: {error}"
         ) from error
 
@@ -116,7 +117,7 @@ def _kind(path):
     kinds = {".h5": "h5", ".hdf5": "h5", ".tfm": "text", ".txt": "text"}
     kinds[".mat"] = "matlab"
     if path.suffix.lower() not in kinds:
-        raise ValueError(
+        raise InputError(
             f"{path}: the name must end in .h5, .tfm, .txt, .mat, .nii or .nii.gz. "
             f"Received: {path.name!r}"
         )
@@ -140,7 +141,7 @@ def _matrix(path, name, parameters, centre):
     if kind == "IdentityTransform":
         return np.eye(4)
     if kind not in MATRICES or len(parameters) != 12 or len(centre) != 3:
-        raise ValueError(
+        raise InputError(
             f"{path}: only affines and displacement fields are understood; convert it, "
             f"for example by SimpleITK's AffineTransform. Received: {name}"
         )
@@ -161,7 +162,7 @@ def _text(matrix):
 def _read_text(path):
     lines = path.read_text(errors="replace").splitlines()
     if not lines or not lines[0].startswith("#Insight Transform File"):
-        raise ValueError(
+        raise InputError(
             f"{path}: its first line should be {HEADER!r}. "
             f"Received: {lines[0][:40] if lines else 'an empty file'!r}"
         )
@@ -174,7 +175,7 @@ def _read_text(path):
             records[-1][key] = value.strip()
     chain = [r for r in records if not r["Transform"].startswith("CompositeTransform")]
     if not chain:
-        raise ValueError(f"{path}: no transform is in it. Received: {len(lines)} lines")
+        raise InputError(f"{path}: no transform is in it. Received: {len(lines)} lines")
     try:
         parts = [
             _matrix(
@@ -186,7 +187,7 @@ def _read_text(path):
             for record in chain
         ]
     except ValueError as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     return transform.Transform(reversed(parts))
 
 
@@ -194,10 +195,10 @@ def _read_matlab(path):
     try:
         stored = io.loadmat(path)
     except (io.matlab.MatReadError, NotImplementedError, ValueError) as error:
-        raise ValueError(f"{path}: not a .mat of ITK. Received: {error}") from error
+        raise InputError(f"{path}: not a .mat of ITK. Received: {error}") from error
     names = [name for name in stored if name[0] != "_" and name != "fixed"]
     if len(names) != 1 or "fixed" not in stored:
-        raise ValueError(f"{path}: one affine is needed. Received: {sorted(stored)}")
+        raise InputError(f"{path}: one affine is needed. Received: {sorted(stored)}")
     return transform.Transform(
         [_matrix(path, names[0], stored[names[0]], stored["fixed"])]
     )
@@ -241,7 +242,7 @@ def _frame(grid):
     lps, spacing = LPS @ grid.affine, grid.spacing
     direction = lps[:3, :3] / spacing
     if grid.shear > RIGHT_ANGLES:
-        raise ValueError(
+        raise InputError(
             "ITK needs a field on a grid with right angles. Received: the grid's "
             f"directions {direction.tolist()}"
         )
@@ -312,13 +313,13 @@ def _right_angled(grid):
 def _read_image(path):
     image = nibabel.load(path)
     if image.ndim != 5 or image.shape[3:] != (1, 3):
-        raise ValueError(
+        raise InputError(
             f"{path}: a displacement has the shape (i, j, k, 1, 3). "
             f"Received: {image.shape}"
         )
     vectors = image.get_fdata(dtype="float32")[..., 0, :] * np.float32([-1, -1, 1])
     if not np.isfinite(vectors).all():
         count = np.count_nonzero(~np.isfinite(vectors))
-        raise ValueError(f"{path}: vectors must be finite. Received: {count} others")
+        raise InputError(f"{path}: vectors must be finite. Received: {count} others")
     grid = grids.Grid(image.shape[:3], image.affine)
     return transform.Transform([transform.Field(grid, vectors)])

@@ -10,6 +10,7 @@ import tempfile
 import nibabel
 import numpy as np
 
+from registration.mendable import InputError
 from registration.scans import grid as grids
 
 
@@ -35,7 +36,7 @@ def folder(path, force=False, made=None):
     """
     path = pathlib.Path(path)
     if path.exists() and not path.is_dir():
-        raise ValueError(
+        raise InputError(
             f"{path}: a file has this name; choose another folder for --out. "
             f"Received: {str(path)!r}"
         )
@@ -43,7 +44,7 @@ def folder(path, force=False, made=None):
     try:
         partial = pathlib.Path(tempfile.mkdtemp("", ".writing-", near))
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: cannot be written there; choose another folder for --out. "
             f"Received: {error}"
         ) from error
@@ -75,7 +76,7 @@ def refuse_existing(path, names):
     """
     there = [str(name) for name in names if os.path.lexists(pathlib.Path(path) / name)]
     if there:
-        raise ValueError(
+        raise InputError(
             f"{path}: results are there already; choose another folder for --out, or "
             f"replace them with --force. Received: {', '.join(there)}"
         )
@@ -94,7 +95,7 @@ def refuse_inputs(targets, inputs):
     read = {pathlib.Path(path).resolve() for path in inputs if path is not None}
     for target in targets:
         if pathlib.Path(target).resolve() in read:
-            raise ValueError(
+            raise InputError(
                 f"{target}: this input would be overwritten; choose another --out. "
                 f"Received: {str(target)!r}"
             )

@@ -8,8 +8,18 @@ import sys
 import numpy as np
 
 from registration import bids as bids_names
-from registration import inputs, itk, masks, outputs, provenance, quality, runtime
+from registration import (
+    inputs,
+    itk,
+    masks,
+    mendable,
+    outputs,
+    provenance,
+    quality,
+    runtime,
+)
 from registration import transform as transforms
+from registration.mendable import InputError
 from registration.scans import nifti
 
 KINDS = ("affine", "dense")
@@ -86,7 +96,7 @@ def pair(
             what to do. Nothing is written then.
     """
     if transform not in KINDS:
-        raise ValueError(f"transform must be one of {KINDS}. Received: {transform!r}")
+        raise InputError(f"transform must be one of {KINDS}. Received: {transform!r}")
     given = {
         "moving": moving,
         "fixed": fixed,
@@ -186,7 +196,8 @@ def find(moving, fixed, kind, refine, start, stages):
     known = [_known_mask(scan) for scan in (moving, fixed)]
     needed = ["affine_t1"] if start is None or kind == "affine" else []
     needed += ["dense_t1"] if kind == "dense" else []
-    loaded = {name: runtime.load(name) for name in needed}
+    with mendable.inputs():
+        loaded = {name: runtime.load(name) for name in needed}
     with stages("finding the brains"):
         brains = [
             masks.find(scan) if mask is None else mask
@@ -194,7 +205,7 @@ def find(moving, fixed, kind, refine, start, stages):
         ]
     for name, mask in zip(("moving", "fixed"), brains, strict=True):
         if not mask.any():
-            raise ValueError(
+            raise InputError(
                 f"no brain was found in the {name} scan; give one by --{name}-mask. "
                 "Received: an empty mask"
             )
@@ -244,7 +255,7 @@ def points_back(found, points):
     points = np.asarray(points, "float64")
     matrix = found.affine
     if abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
-        raise ValueError(f"a singular matrix has no inverse. Received: {matrix}")
+        raise InputError(f"a singular matrix has no inverse. Received: {matrix}")
     turn = np.linalg.inv(matrix[:3, :3]).T
     here = (points - matrix[:3, 3]) @ turn
     for _ in range(ITERATIONS):
@@ -253,7 +264,7 @@ def points_back(found, points):
         if np.abs(step).max() < SETTLED_MM:
             return here
     worst = int(np.abs(step).max(axis=1).argmax())
-    raise ValueError(
+    raise InputError(
         f"point {worst + 1} cannot be carried back: the transform folds there. "
         f"Received: {points[worst].tolist()}"
     )
@@ -326,7 +337,7 @@ def _check_overlap(path, read):
     moved = read["start"].points(points)
     there = transforms.fetch(np.ones(moving.image.shape, bool), moving.affine, moved)
     if not there.any():
-        raise ValueError(
+        raise InputError(
             f"{path}: with this start the two scans do not overlap; it must lead from "
             f"the fixed scan to the moving one. Received: the fixed head at "
             f"{np.round(moved.mean(axis=0)).tolist()} mm of the moving world"

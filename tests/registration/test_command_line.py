@@ -341,3 +341,18 @@ def test_quiet_is_quiet_and_a_file_is_moved_onto_itself(folder, capsys, monkeypa
     one, other = (nifti.load(name) for name in ("moving.nii.gz", "x.nii.gz"))
     # Where a voxel lies is known to float32 only.
     np.testing.assert_allclose(other.image, one.image, atol=1e-2)
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_input(folder, capsys, monkeypatch):
+    def broken(*arguments):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(pair, "find", broken)
+    before = listed(folder)
+    code = command_line.main("pair moving.nii.gz fixed.nii.gz --out new".split())
+    printed = capsys.readouterr()
+    assert code == 1 and printed.out == ""
+    assert "Traceback" in printed.err and "could not be broadcast" in printed.err
+    assert "please report" in printed.err.splitlines()[-1]
+    assert listed(folder) == before
