@@ -546,7 +546,7 @@ scorecard.table("04_affine_3d_t1", rows)
 
 # %% [markdown]
 # Never look at the mean alone. Here is the scan that comes off worst. Is it the network
-# that failed, or can twelve numbers not do better? The third column is the test: a
+# that failed, or can twelve numbers not do better? The third row is the test: a
 # descent on this one pair alone, which begins where the network ended, on the same
 # loss. If there were a better answer close by, it would find it.
 
@@ -733,6 +733,7 @@ show.table(columns, rows)
 #    well than what is learned from the pictures alone.
 #
 # ## Knobs
+# What we have seen while building this; the notebook does not measure it.
 #
 # | knob | raise it, then ... |
 # | --- | --- |

@@ -553,6 +553,7 @@ show.table(("first five test scans", "NCC", "Dice", "brain-mask Dice"), rows)
 # 5. No similarity knows left from right. Trust the affine of the file, and check it.
 #
 # ## Knobs
+# What we have seen while building this; the notebook does not measure it.
 #
 # | knob | raise it, then ... |
 # | --- | --- |
@@ -560,7 +561,7 @@ show.table(("first five test scans", "NCC", "Dice", "brain-mask Dice"), rows)
 # | `learning_rate` of `refine` | far starts are mended, good ones are shaken first |
 # | window of the local NCC | it carries farther and ends less exactly |
 # | `level_iters` of DIPY | it ends better and takes longer |
-# | `dipy` | the comparison tells more, ten seconds a pair |
+# | `dipy` | the comparison tells more, some seconds a pair |
 # | `steps` of the trainings | all three get better, and closer to each other |
 #
 # ## Exercises
