@@ -123,11 +123,10 @@ def _run(name, moving, fixed, folder):
         code = _measuring(ONE.format(module=module, function=function))
         paths = ROOT, moving, fixed, folder / f"{name}.nii.gz"
         command, here = [sys.executable, "-c", code, *paths], folder
-    words, variables = list(map(str, command)), {"REGISTRATION_BUILD": str(folder)}
+    command = list(map(str, command))
+    alone = os.environ | {"REGISTRATION_BUILD": str(folder)}
     start = time.perf_counter()
-    done = subprocess.run(
-        words, capture_output=True, text=True, cwd=here, env=os.environ | variables
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=here, env=alone)
     taken = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{name} failed. Received: {done.stderr[-500:]}")
