@@ -13,7 +13,7 @@ from registration import files, inputs, itk, mendable, outputs, pair
 from registration import transform as transforms
 from registration.mendable import InputError
 from registration.scans import grid as grids
-from registration.scans import nifti
+from registration.scans import nifti, packed
 from registration.scans import scan as scans
 
 KINDS = ("image", "labels", "points")
@@ -213,7 +213,7 @@ def _save_series(partial, path, stored, found, onto):
         (*image.header.get_zooms()[:3], stored.header.get_zooms()[3])
     )
     image.header.set_xyzt_units("mm", stored.header.get_xyzt_units()[1])
-    nibabel.save(image, partial)
+    packed.save(image, partial)
 
 
 def _check_overlap(path, data):

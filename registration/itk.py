@@ -22,6 +22,7 @@ from scipy import io
 from registration import files, transform
 from registration.mendable import InputError
 from registration.scans import grid as grids
+from registration.scans import packed
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 AFFINE = "AffineTransform_double_3_3"
@@ -37,6 +38,8 @@ PARAMETERS = ("TransformParameters", "TranformParameters")
 FIXED = ("TransformFixedParameters", "TranformFixedParameters")
 VECTOR = 1007
 RIGHT_ANGLES = 1e-4
+# A displacement image is rounded to such parts of a millimetre, a power of two.
+STEPS_PER_MM = np.float32(4096)
 
 
 def save(path, found, grid=None):
@@ -74,7 +77,7 @@ def save(path, found, grid=None):
         if kind == "text":
             partial.write_text(_text(found.affine))
         elif kind == "nifti":
-            nibabel.save(_image(found, grid), partial)
+            packed.save(_image(found, grid), partial)
         else:
             _write_h5(partial, found)
 
@@ -285,9 +288,11 @@ def _read_h5(path):
 def _image(found, grid):
     """Return the NIfTI image of the whole displacement of a chain on a grid."""
     grid = _right_angled(grid)
-    points = grid.points().astype("float64")
-    vectors = (found.points(points) - points) * [-1, -1, 1]
-    image = nibabel.Nifti1Image(vectors.astype("float32")[..., None, :], grid.affine)
+    vectors = found.displacement(grid) * np.float32([-1, -1, 1])
+    # Digits that mean nothing do not shrink when packed.
+    np.round(vectors * STEPS_PER_MM, out=vectors)
+    vectors /= STEPS_PER_MM
+    image = nibabel.Nifti1Image(vectors[..., None, :], grid.affine)
     image.header.set_intent(VECTOR)
     image.header.set_xyzt_units("mm")
     image.set_sform(grid.affine, code="scanner")

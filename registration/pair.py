@@ -129,7 +129,9 @@ def pair(
         for name in names.values():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with stages("moving the scan"):
-            moved = found.apply(scans[0], scans[1].grid)
+            # Nobody asks for the moved mask.
+            bare = [dataclasses.replace(scan, mask=None) for scan in scans]
+            moved = found.apply(bare[0], scans[1].grid)
         with stages("the way back"):
             back = _inverse(found, inverse)
         with stages("measuring"):
@@ -139,7 +141,7 @@ def pair(
             places = {role: folder / names[role] for role in roles}
             _write(places, "", found, moved, scans[1])
             if inverse:
-                _write(places, "inverse_", back, back.apply(scans[1], scans[0].grid),
+                _write(places, "inverse_", back, back.apply(bare[1], scans[0].grid),
                        scans[0])  # fmt: skip
             if points is not None:
                 table = read["points"]

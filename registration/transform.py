@@ -215,6 +215,26 @@ class Transform:
                 points = nibabel.affines.apply_affine(part, points)
         return points.astype(kind)
 
+    def displacement(self, grid):
+        """Return by how much every voxel of a grid is displaced in the world.
+
+        Args:
+            grid: `grid.Grid` of the fixed world.
+
+        Returns:
+            Float32 array `(*grid.shape, 3)` in RAS mm.
+        """
+        found = np.empty((*grid.shape, 3), "float32")
+
+        def fill(rows):
+            """Follow the points of a slab."""
+            moved = self._places(np.eye(4), grid, rows, relative=True)
+            found[rows] = np.moveaxis(moved, 0, -1)
+
+        with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+            list(pool.map(fill, _slabs(grid, (1, 1, 1))))
+        return found
+
     def inverse(self):
         """Return the transform from the moving world to the fixed one.
 
@@ -270,19 +290,27 @@ class Transform:
             parts["landmarks"] = self.inverse().points(scan.landmarks)
         return scans.Scan(affine=grid.affine, name=scan.name, **parts)
 
-    def _places(self, affine, grid, rows):
+    def _places(self, affine, grid, rows, relative=False):
         """Return where a grid's voxels are read in a volume, float64 `(3, ...)`.
 
-        A field whose axes are the grid's is read axis by axis: no gather is needed.
+        A field whose axes are the grid's is read axis by axis: much less to fetch.
+        With `relative`, less where the voxels themselves lie.
         """
         matrix, bent = np.linalg.inv(affine) @ self.affine, 0.0
+        still = np.eye(4) * relative
         if not self.is_affine:
             field = self.parts[0]
             along = isinstance(field, Field) and _along(field.grid, grid)
             if len(self.fields) > 1 or not along:
-                return _voxels(affine, self.points(grid.points(rows)))
-            bent = np.tensordot(matrix[:3, :3], _read_along(field, along, rows), 1)
-        matrix = matrix @ grid.affine
+                here = grid.points(rows).astype("float64" if relative else "float32")
+                places = _voxels(affine, self.points(here))
+                return places - np.moveaxis(here, -1, 0) if relative else places
+            vectors = _read_along(field, along, rows)
+            bent = np.stack(
+                [sum(float(w) * part for w, part in zip(line, vectors, strict=True))
+                 for line in matrix[:3, :3]]
+            )  # fmt: skip
+        matrix = (matrix - still) @ grid.affine
         axes = [np.arange(size) for size in grid.shape]
         axes[0] = axes[0][rows]
         ramps = np.ix_(*axes)
@@ -310,25 +338,29 @@ def _along(inner, grid):
 
 
 def _read_along(field, along, rows):
-    """Interpolate a field on a slab by one matrix product an axis: `(3, ...)`."""
-    places = [along[0][rows], *along[1:]]
-    near = slice(int(places[0].min()), int(places[0].max()) + 2)
+    """Interpolate a field on a slab, an axis after the other: float32 `(3, ...)`.
+
+    No matrix products: their library starts threads, and every slab has one already.
+    """
+    first = along[0][rows]
+    near = slice(int(first.min()), int(first.max()) + 2)
     data = np.moveaxis(field.displacement[near], -1, 0)
-    sizes = data.shape[1], *data.shape[2:]
-    first, second, third = (
-        _weights(place, size)
-        for place, size in zip((places[0] - near.start, *places[1:]), sizes,
-                               strict=True)
-    )  # fmt: skip
-    data = np.tensordot(data, first, (1, 1))
-    data = np.matmul(second, np.ascontiguousarray(np.moveaxis(data, -1, 1)))
-    return np.matmul(data, third.T)
+    for axis, places in enumerate((first - near.start, *along[1:]), start=1):
+        data = _between(data, places, axis)
+    return data
 
 
-def _weights(places, size):
-    """Return the weights of linear interpolation, float32 `(places, size)`."""
-    away = np.abs(places[:, None] - np.arange(size))
-    return np.maximum(0, 1 - away).astype("float32")
+def _between(data, places, axis):
+    """Interpolate an array linearly at places along one of its axes."""
+    last = data.shape[axis] - 1
+    low = np.clip(np.floor(places).astype(int), 0, max(0, last - 1))
+    weight = np.expand_dims(places - low, tuple(range(1, data.ndim - axis)))
+    here = np.take(data, low, axis)
+    step = np.take(data, np.minimum(low + 1, last), axis)
+    step -= here
+    step *= weight.astype("float32")
+    step += here
+    return step
 
 
 def fetch(volume, affine, points, mode="nearest"):

@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import psutil
 
+from registration.scans import packed
 from registration.scans import scan as scans
 
 SAME_GRID_VOXELS = 0.05
@@ -141,7 +142,7 @@ def save(path, data, affine, description="", dtype=None):
     handle, name = tempfile.mkstemp(suffix, ".writing-", path.parent)
     os.close(handle)
     try:
-        nibabel.save(image, name)
+        packed.save(image, name)
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:
