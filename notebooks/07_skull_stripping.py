@@ -509,13 +509,12 @@ show.table(columns, shown)
 # %% [markdown]
 # The share falls with training, for both kinds. After a short training the skull takes
 # a good part of the twelve numbers and more than half of the field; of the affine model
-# that was trained to its end, on heads and brains alike, it takes a few percent. The
-# refined field loses nothing of what *it* gains: all that its row of the table above
-# lost came from the affine under it. So the failure of a short training with skulls is
-# one of the beginning: the network looks at the brightest edges first, and finds the
-# brain later. These rows differ in more than their steps;
-# `benchmarks/skull/skull_convergence.py` varies the steps alone, from three seeds, and
-# wants a GPU.
+# that was trained to its end, on heads and brains alike and with its loss near the
+# brain, it takes a few percent. The refined field loses nothing of what *it* gains: all
+# that its row of the table above lost came from the affine under it. What a short
+# training with skulls loses, a longer one wins back for the most part. These rows
+# differ in more than their steps; `benchmarks/skull/skull_convergence.py` varies the
+# steps alone, from three seeds, and wants a GPU.
 #
 # ## What the displacement is spent on
 # How far does a dense network move the brain, and how far the rest of the head? Stored,
@@ -697,7 +696,7 @@ scorecard.table("07_skull_stripping", rows)
 # 1. **Treat both scans alike.** One stripped and one not is the worst of all.
 # 2. **Strip for the affine part.** The skull costs every affine method, and what it
 #    costs there the field does not bring back. A mask carried over from one atlas head
-#    costs one registration and is nearly as good as the scan's own.
+#    costs one registration, and stays within about a hundredth of the scan's own.
 # 3. **If only the fixed scan has a mask, use it:** in the similarity of the refinement,
 #    or in the loss of a training. Do not refine the affine of whole heads without one;
 #    one pass is better.
@@ -776,7 +775,8 @@ for kind in kinds:
     print(f"brain-only loss on {kind}: {dice:.3f}, plain {plain:.3f}")
 
 # %% [markdown]
-# **2.** It brings back most of what the skull takes.
+# **2.** It brings back a part of what the skull takes; a mask of one's own is better
+# still.
 
 # %%
 stripped_by_atlas = []
