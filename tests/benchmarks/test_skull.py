@@ -6,12 +6,14 @@ from scipy import stats
 
 from benchmarks.skull import (
     skull,
+    skull_convergence,
     skull_differences,
+    skull_maskless,
     skull_networks,
     skull_scans,
     skull_why,
 )
-from helpers import losses
+from helpers import losses, metrics
 from registration.scans import grid as grids
 
 SHAPE = (16, 20, 24)
@@ -174,3 +176,62 @@ def test_the_displacement_inside_and_outside_is_told_apart():
     facts = skull.field_facts(some, field, np.zeros_like(field))
     assert facts["inside_mm"] == facts["apart_mm"] == 2.0
     assert facts["outside_mm"] == 8.0
+
+
+def test_a_doubled_field_keeps_a_slope_and_is_read_on_the_finer_grid():
+    rows = np.arange(6.0)[:, None, None, None] + np.zeros((6, 4, 4, 3))
+    made = skull_convergence.doubled(rows)
+    assert made.shape == (12, 8, 8, 3)
+    np.testing.assert_allclose(made[1:-1, 0, 0, 0], 0.25 + np.arange(10) / 2)
+
+
+def test_labels_shifted_by_whole_voxels_are_found_where_the_field_points():
+    fixed = np.zeros((24, 24, 24), "uint8")
+    fixed[8:16, 8:16, 8:16] = 1
+    moving = np.roll(fixed, 2, axis=1)
+    images = {"labels": np.stack([fixed, moving]), "place": np.diag([2.0, 2, 2, 1])}
+    still, field = np.eye(3, 4), np.zeros((12, 12, 12, 3))
+    apart = skull_convergence.overlap(images, 0, still)
+    assert apart[1] == metrics.dice(fixed > 0, moving > 0)[1] == 0.75
+    field[..., 1] = 1.0
+    assert skull_convergence.overlap(images, 0, still, field) == (1.0, 1.0)
+
+
+def test_the_cost_of_the_skull_is_a_share_of_the_gain_on_brains(tmp_path):
+    rows = [
+        ("ixi", "affine", kind, seed, 50, 25, 0.1, dice, 0.0, 0.9, 1.0)
+        for seed, scores in enumerate(((0.4, 0.5), (0.3, 0.5)))
+        for kind, dice in zip(("skull", "stripped"), scores, strict=True)
+    ]
+    path = tmp_path / "skull_convergence_pairs.csv"
+    columns = skull_convergence.COLUMNS
+    pandas.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    skull_convergence.summarise(tmp_path)
+    (line,) = pandas.read_csv(tmp_path / "skull_convergence.csv").to_dict("records")
+    assert line["seeds"] == 2
+    np.testing.assert_allclose(line["cost"], 0.15)
+    np.testing.assert_allclose(line["share"], (0.25 + 0.5) / 2)
+
+
+def test_equal_terms_count_only_scans_that_every_method_registered(tmp_path):
+    bare, stored = [], {"affine": [], "dense": []}
+    for name, (level, maskless) in skull_maskless.COMPARED.items():
+        method = name.removesuffix("_affine") if name.endswith("d_affine") else name
+        for scan, dice in (("a", 0.5), ("b", 0.6), ("c", 0.7)):
+            for kind, cost in (("skull", 0.1), ("stripped", 0.0)):
+                row = ("fixed", kind, scan, method, dice - cost)
+                stored[level].append(row)
+            if maskless and scan != "c":
+                bare.append(("fixed", maskless, scan, level, dice - 0.2, 0.9))
+    for level, rows in stored.items():
+        columns = ("targets", "input", "scan", "method", "dice")
+        table = pandas.DataFrame(rows, columns=columns)
+        table.to_csv(tmp_path / f"{level}_pairs.csv", index=False)
+    table = pandas.DataFrame(bare, columns=skull_maskless.COLUMNS)
+    table.to_csv(tmp_path / "skull_maskless_pairs.csv", index=False)
+    skull_maskless.summarise(tmp_path)
+    made = pandas.read_csv(tmp_path / "skull_equal.csv").set_index("method")
+    assert set(made["pairs"]) == {2}
+    np.testing.assert_allclose(made["difference"]["dipy_syn"], -0.1)
+    np.testing.assert_allclose(made["difference"]["refined_affine"], -0.2)
+    np.testing.assert_allclose(made["fixed_mask"]["refined_affine"], 0.45)
