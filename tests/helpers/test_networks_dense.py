@@ -203,3 +203,23 @@ def test_the_evidence_of_a_block_lies_where_the_block_lies():
     evidence = numeric.array(network(np.zeros((1, 8, 8, 1), "float32")))[0, ..., 0]
     np.testing.assert_allclose(evidence[:4, :4], np.tile([[1, 2], [3, 4]], (2, 2)))
     assert bias.shape == (4,)
+
+
+@both_dimensions
+def test_a_second_look_is_at_what_the_first_has_moved_with_the_same_weights(ndim):
+    shape, images = SHAPES[ndim], smooth_pair(ndim)
+    once, twice = (
+        networks.dense_cascade(shape, ENCODER, DECODERS[1], squarings=4, looks=looks)
+        for looks in (1, 2)
+    )
+    disturb(once, images, 0.7)
+    twice.set_weights(once.get_weights())
+    first = once(images)
+    moved = transforms.warp(images[0], first["transform"])
+    fine, last = (twice.get_layer(name) for name in ("fine", "velocity"))
+    expected = first["velocity"] + last(fine([numeric.array(moved), images[1]]))
+    found = twice(images)["velocity"]
+    assert np.abs(numeric.array(found - first["velocity"])).max() > 0.01
+    np.testing.assert_allclose(
+        numeric.array(found), numeric.array(expected), rtol=1e-5, atol=1e-5
+    )

@@ -24,6 +24,13 @@ def test_training_lowers_the_loss_and_returns_every_step(unbroken):
     assert np.mean(history[6:]) < 0.7 * np.mean(history[:6])
 
 
+def test_batches_made_side_by_side_are_learned_from_in_their_order(unbroken):
+    drawn = []
+    history, _ = training_run.fit(STEPS, EPOCHS, on_pairs=drawn.append, ahead=5)
+    assert sorted(drawn) == list(range(STEPS))
+    np.testing.assert_allclose(history, unbroken[0], rtol=1e-5)
+
+
 def test_a_killed_run_goes_on_to_the_losses_of_an_unbroken_one(unbroken, tmp_path):
     history, weights = unbroken
     command = [sys.executable, "-m", "tests.helpers.training_run", str(tmp_path)]
