@@ -201,13 +201,13 @@ sharpness = [
     float(losses.smoothness(moved.image[None, 2:-2, 2:-2, 2:-2, None])[0])
     for moved in (affinely, once, twice)
 ]
-assert sharpness[2] < 0.9 * sharpness[1]
+assert sharpness[2] < 0.75 * sharpness[1]
 show.table(("", "sharpness"), zip(names, [f"{s:.5f}" for s in sharpness], strict=True))
 
 
 # %% [markdown]
-# The second interpolation takes off more than a tenth. Labels could not be interpolated
-# twice at all without eating at thin structures.
+# The second interpolation takes off more than a quarter of the sharpness. Labels could
+# not be interpolated twice at all without eating at thin structures.
 #
 # ## The judge
 # As in notebook 04: the labels of the moving scan go through the transform once, and
@@ -279,7 +279,7 @@ noticed = {
     for name, loss in measures.items()
 }
 rise = {name: after / before for name, (before, after) in noticed.items()}
-assert rise["1 − local NCC"] < 1.05 < 1.2 < min(rise["mean squares"], rise["1 − NCC"])
+assert rise["1 − local NCC"] < 1.05 < 1.15 < min(rise["mean squares"], rise["1 − NCC"])
 rows = [(n, f"{a:.4f}", f"{b:.4f}", f"{b / a:.2f}") for n, (a, b) in noticed.items()]
 show.table(("loss of the same pair", "as it is", "one side brighter", "ratio"), rows)
 
@@ -411,7 +411,7 @@ NAME = "diffeomorphic"
 moved = found[NAME][0].apply(test[0], box)
 ventricles = None
 if labelled:
-    titles = scans.label_names()
+    titles = scans.label_names() or {}
     fluid = [k for k, title in titles.items() if "LateralVentricle" in title]
     ventricles = np.isin(fixed_box.labels, fluid).astype(int)
 show.planes(
@@ -470,7 +470,7 @@ rows = [
         f"the first {wide.index[1]:,} steps (stored)",
         f"{wide.iloc[1] - wide.iloc[0]:+.4f}",
     ),
-    (f"the last {wide.index[-1] - wide.index[-2]:,} (stored)", f"{late[NAME]:+.4f}"),
+    ("the last third of all (stored)", f"{late[NAME]:+.4f}"),
     (f"{settings.more} more, here", f"{change:+.4f}"),
 ]
 show.table(("steps", "change of the test Dice"), rows)
@@ -514,14 +514,17 @@ grid_of_axes = picture.subplots(2, 2, sharex=True, sharey=True)
 for ax, (knob, rows) in zip(grid_of_axes.flat, knobs.groupby("knob"), strict=True):
     rows = rows.sort_values("order") if knob != "resolution" else rows
     ax.plot(rows["log_jacobian_sd"], rows["dice"], marker="o")
+    last = np.full(2, np.inf)
     for x, y, value in rows[["log_jacobian_sd", "dice", "value"]].to_numpy():
-        ax.annotate(value, (x, y), xytext=(4, 4), textcoords="offset points")
+        if abs(last - (x, 10 * y)).max() > 0.01:
+            ax.annotate(value, (x, y), xytext=(4, 4), textcoords="offset points")
+            last = np.array([x, 10 * y])
     ax.set_title({"smooth": "weight of the smoothness"}.get(knob, knob))
 star = (live["log_jacobian_sd"], live["dice"])
-weight_axes = grid_of_axes.flat[2]
+weight_axes = grid_of_axes.flat[sorted(set(knobs["knob"])).index("smooth")]
 weight_axes.plot(*star, "*", color="tab:orange", markersize=14)
 text = f"{settings.smooth:g}, here, {settings.knob_steps} steps"
-weight_axes.annotate(text, star, xytext=(8, -4), textcoords="offset points")
+weight_axes.annotate(text, star, xytext=(-20, -18), textcoords="offset points")
 picture.supxlabel("spread of the log-Jacobian")
 picture.supylabel("Dice")
 picture
@@ -532,13 +535,15 @@ spread = knobs.set_index(["knob", "value"])["log_jacobian_sd"]
 assert dice["smooth", "1"] > dice["smooth", "0.1"] + 0.005
 assert (np.diff(spread["smooth"].loc[["0.003", "0.1", "1", "10"]]) < 0).all()
 assert dice["window", "5"] > dice["window", "9"] + 0.005
-assert np.ptp(dice["squarings"]) < 0.005 > dice["resolution", "full"] - 1
+assert np.ptp(dice["squarings"]) < 0.005
+assert dice["smooth"].idxmax() in ("1", "3")
 assert dice["resolution", "half"] > dice["resolution", "quarter"] + 0.004
 assert abs(dice["resolution", "full"] - dice["resolution", "half"]) < 0.004
 assert (knobs["folded_percent"] == 0).all()
 extent = dice.groupby("knob").agg(["min", "max"])
 extent["best"] = dice.groupby("knob").idxmax().str[1]
 minutes = knobs.set_index("value").loc[["quarter", "half", "full"], "minutes"]
+assert minutes["full"] > 2 * minutes["half"]
 print("minutes of quarter, half, full:", ", ".join(f"{m:.1f}" for m in minutes))
 show.table(extent.round(3).reset_index())
 
@@ -620,7 +625,7 @@ show.table(("iterations", "mean distance from the start, voxels"), rows)
 # All rows are on the same test scans; seconds are those after the affine. The second
 # table is stored: all 25 test scans, with the classical tools at their usual settings
 # (`benchmarks/accuracy/dense.py`; its DIPY and ANTs seconds are of one core and
-# include the affine).
+# include the affine, and its folds and spread are those inside the brain).
 
 # %%
 card = {
@@ -667,9 +672,9 @@ rows = [("the head it knows", f"{gain_known:+.3f}"), ("another", f"{gain_other:+
 show.table((f"{count} test heads to", "Dice over the affine"), rows)
 
 # %% [markdown]
-# The picture still looks plausible, and most of the gain is gone. A network that was
-# trained with one fixed scan is a network *for* that scan. `dense_t1`, in notebook 08,
-# was trained on any pair.
+# The picture still looks plausible, and a good part of the gain is gone. A network that
+# was trained with one fixed scan is a network *for* that scan. `dense_t1`, in notebook
+# 08, was trained on any pair.
 #
 # ## Five key points
 # 1. Chain transforms, then read the scan once; a second interpolation blurs.
@@ -730,13 +735,15 @@ assert apart[0] > apart[1] > apart[3] > apart[5] and apart[5] < 0.1
 show.table(("squarings", "voxels from seven", "folded %"), rows)
 
 # %% [markdown]
-# **2.** Around the ventricles more is to be done: old and young heads differ there.
+# **2.** Hardly longer: the ventricles are what the eye sees, but the cortex is moved as
+# far.
 
 # %%
 if labelled:
     length = np.linalg.norm(there[0], axis=-1) * 2.0
     edge = ndimage.binary_dilation(ventricles) & (ventricles == 0)
     near, brainwide = length[edge].mean(), length[fixed_box.mask].mean()
+    assert scans.source != "ixi" or 0.5 < near / brainwide < 1.5
     print(f"at the ventricles {near:.1f} mm, in the brain {brainwide:.1f} mm")
 
 # %% [markdown]
