@@ -101,7 +101,7 @@ from keras import ops
 from scipy import ndimage
 
 settings = profile.choose(
-    quick={"train": 12, "test": 5, "more": 30, "knob_steps": 200, "smooth": 3.0},
+    quick={"train": 12, "test": 5, "more": 20, "knob_steps": 200, "smooth": 3.0},
     full={"train": 125, "test": 25, "more": 2000, "knob_steps": 600, "smooth": 3.0},
 )
 settings
@@ -367,6 +367,7 @@ for name, curve in curves.items():
 head = ("", "test: affine", "⅓", "⅔", "end", "training: end", "more gained than test")
 show.table(head, rows, caption="Dice after a third, two thirds and all of the steps")
 
+
 # %% [markdown]
 # The first third brought nearly everything, the last third next to nothing: the
 # training has converged, and more of the same would not help. The training scans gained
@@ -423,6 +424,7 @@ show.planes(
     height=2.3,
     alt="A test head after affine and field, and the fixed one, ventricles outlined",
 )
+
 
 # %% [markdown]
 # The line is the edge of the *fixed* ventricles in all three rows. After the affine the
@@ -547,6 +549,7 @@ assert minutes["full"] > 2 * minutes["half"]
 print("minutes of quarter, half, full:", ", ".join(f"{m:.1f}" for m in minutes))
 show.table(extent.round(3).reset_index())
 
+
 # %% [markdown]
 # The weight is the knob that matters: over three decades the spread falls all the way,
 # and the Dice climbs, has a broad top, and begins to fall. The most similar pictures,
@@ -589,6 +592,7 @@ for name, some in found.items():
     rows.append((name, f"{folds.mean():.4f}", f"{uneven.mean():.3f}", f"{lowest:.2f}"))
 assert results[NAME]["folded_percent"].max() < 0.01
 show.table(("test scans", "folded %", "spread", "smallest determinant"), rows)
+
 
 # %% [markdown]
 # The grid is bent most around the ventricles and at the cortex. A determinant of two
