@@ -33,9 +33,8 @@
 # - what each knob buys and costs, measured by anatomy and by the field;
 # - how to read a field: grid, determinant, folds, and the way there and back.
 #
-# **What you'll need.** Notebooks 02 and 04. In the quick profile it takes about three
-# minutes on two CPU cores (the README lists what was measured), and about 40 minutes to
-# read. What goes beyond the method has a notebook of its own,
+# **What you'll need.** Notebooks 02 and 04. The README lists how long it takes on two
+# CPU cores; reading takes about 40 minutes. What goes beyond the method has a notebook of its own,
 # [08](08_beyond_voxelmorph.ipynb).
 
 # %% [markdown]
@@ -626,8 +625,8 @@ show.table(("iterations", "mean distance from the start, voxels"), rows)
 
 # %% [markdown]
 # ## The scorecard
-# All rows are on the same test scans; seconds are those after the affine. The second
-# table is stored: all 25 test scans, with the classical tools at their usual settings
+# All rows are on the same test scans; seconds are those after the affine, here of a run
+# beside other work. The second table is stored: all 25 test scans, with the classical tools at their usual settings
 # (`benchmarks/accuracy/dense.py`; its DIPY and ANTs seconds are of one core and
 # include the affine, and its folds and spread are those inside the brain).
 
