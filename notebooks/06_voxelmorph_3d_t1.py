@@ -34,8 +34,8 @@
 # - how to read a field: grid, determinant, folds, and the way there and back.
 #
 # **What you'll need.** Notebooks 02 and 04. The README lists how long it takes on two
-# CPU cores; reading takes about 40 minutes. What goes beyond the method has a notebook of its own,
-# [08](08_beyond_voxelmorph.ipynb).
+# CPU cores; reading takes about 40 minutes. What goes beyond the method has a notebook
+# of its own, [08](08_beyond_voxelmorph.ipynb).
 
 # %% [markdown]
 # ## Settings
@@ -626,8 +626,8 @@ show.table(("iterations", "mean distance from the start, voxels"), rows)
 # %% [markdown]
 # ## The scorecard
 # All rows are on the same test scans; seconds are those after the affine, here of a run
-# beside other work. The second table is stored: all 25 test scans, with the classical tools at their usual settings
-# (`benchmarks/accuracy/dense.py`; its DIPY and ANTs seconds are of one core and
+# beside other work. The second table is stored: all 25 test scans, with the classical
+# tools at their usual settings (`benchmarks/accuracy/dense.py`; its DIPY and ANTs seconds are of one core and
 # include the affine, and its folds and spread are those inside the brain).
 
 # %%

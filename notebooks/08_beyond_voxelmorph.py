@@ -32,8 +32,8 @@
 # - which structures gain, and which hardly do;
 # - how all of it compares with SyN, live and over the whole cohort.
 #
-# **What you'll need.** Notebook 06. The README lists how long it takes on two CPU cores; reading
-# takes about 30 minutes.
+# **What you'll need.** Notebook 06. The README lists how long it takes on two CPU
+# cores; reading takes about 30 minutes.
 
 # %% [markdown]
 # ## Settings
