@@ -627,8 +627,9 @@ show.table(("iterations", "mean distance from the start, voxels"), rows)
 # ## The scorecard
 # All rows are on the same test scans; seconds are those after the affine, here of a run
 # beside other work. The second table is stored: all 25 test scans, with the classical
-# tools at their usual settings (`benchmarks/accuracy/dense.py`; its DIPY and ANTs seconds are of one core and
-# include the affine, and its folds and spread are those inside the brain).
+# tools at their usual settings (`benchmarks/accuracy/dense.py`; its DIPY and ANTs
+# seconds are of one core and include the affine, and its folds and spread are those
+# inside the brain).
 
 # %%
 card = {
