@@ -32,6 +32,7 @@ def random_affines(rng, batch, ndim, degrees, shift, strain=0.0):
     generator = rng.normal(0, strain, (batch, ndim, ndim)) + _antisymmetric(turn)
     offset = _directions(rng, batch, ndim) * rng.uniform(*shift, (batch, 1))
     linear = affines.exponential(generator.astype("float32"))
+    linear = backend.keras.ops.convert_to_numpy(linear)
     return np.concatenate([linear, offset[..., None]], -1).astype("float32")
 
 

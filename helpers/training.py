@@ -1,5 +1,6 @@
 """Train a network without ground truth, and refine what it answers."""
 
+import collections
 import concurrent.futures
 import functools
 import json
@@ -25,6 +26,7 @@ def fit(
     checkpoint=None,
     on_epoch=None,
     progress=True,
+    ahead=1,
 ):
     """Train a network on pairs of images; the loss sees no ground truth.
 
@@ -46,6 +48,8 @@ def fit(
         checkpoint: Folder for the state, or `None`.
         on_epoch: Callable `(epoch, network)`, epoch counted from 1, or `None`.
         progress: Whether to show one progress bar.
+        ahead: How many batches are made at once, each in a thread of its own, while
+            the network learns: more where a batch takes longer than a step.
 
     Returns:
         Dict with `loss`, the loss of every step.
@@ -78,13 +82,13 @@ def fit(
         ncols=80,
         disable=not progress,
     )
-    with bar, concurrent.futures.ThreadPoolExecutor(1) as ahead:
-        if len(history) < steps:
-            coming = ahead.submit(pairs, len(history))
+    with bar, concurrent.futures.ThreadPoolExecutor(ahead) as pool:
+        first = range(len(history), min(steps, len(history) + ahead))
+        coming = collections.deque(pool.submit(pairs, step) for step in first)
         while len(history) < steps:
-            step, batch = len(history) + 1, coming.result()
-            if step < steps:
-                coming = ahead.submit(pairs, step)
+            step, batch = len(history) + 1, coming.popleft().result()
+            if step + ahead <= steps:
+                coming.append(pool.submit(pairs, step + ahead - 1))
             history.append(_step(trainer, batch, step))
             bar.set_postfix_str(f"loss {np.mean(history[-50:]):.4f}", refresh=False)
             bar.update()

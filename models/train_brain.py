@@ -16,10 +16,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from scipy import ndimage
 
 from helpers import augmentation, backend, losses, metrics, networks, training
 from helpers.backend import keras, ops
+from models import any_head
 from registration import models
 from registration.scans import cohort
 
@@ -57,7 +57,7 @@ class Heads:
         image = self.images[index].astype("float32") / 255
         labels = self.labels[index]
         if rng.random() < 0.2:
-            image = painted(rng, image, labels)
+            image = any_head.painted(rng, image, labels)
         mask = (labels > 0).astype("float32")
         if rng.random() < 1 / 3:
             image = image * mask
@@ -66,40 +66,10 @@ class Heads:
             both = np.ascontiguousarray(both[:, ::-1])
         affine = augmentation.random_affines(rng, 1, 3, (0, 30), (0, 0.25), 0.08)
         both = np.asarray(augmentation.apply(both, affine))[0]
-        image = thickened(rng, both[..., 0])
+        image = any_head.thickened(rng, both[..., 0])
         image = augmentation.random_look(rng, image, strength=rng.random())
-        image, mask = cropped(rng, image, both[..., 1])
+        image, mask = any_head.cropped(rng, image, both[..., 1])
         return {"image": image[None, ..., None], "mask": mask[None, ..., None]}
-
-
-def painted(rng, image, labels):
-    """Return a head whose brain regions have random grays, a little noise in each."""
-    grays = rng.uniform(0.1, 1.0, 256).astype("float32")
-    brain = grays[labels] + 0.03 * rng.standard_normal(labels.shape, dtype="float32")
-    return np.where(labels > 0, np.clip(brain, 0, 1), image).astype("float32")
-
-
-def thickened(rng, image):
-    """Return an image as from slices up to 6 mm thick along one axis, every fifth."""
-    if rng.random() > 0.2:
-        return image
-    axis, step = rng.integers(3), rng.integers(2, 4)
-    thick = ndimage.uniform_filter1d(image, step, axis)
-    index = np.arange(image.shape[axis]) // step * step
-    return np.take(thick, index, axis=axis)
-
-
-def cropped(rng, image, mask):
-    """Cut the field of view off on some sides, as scanners do, brain and all."""
-    kept = np.ones(image.shape, bool)
-    for axis in range(3):
-        for side in (0, 1):
-            if rng.random() < (0.5 if (axis, side) == (2, 0) else 0.1):
-                width = int(rng.uniform(0, 0.3) * image.shape[axis])
-                along = np.moveaxis(kept, axis, 0)
-                start = 0 if side == 0 else len(along) - width
-                along[start : start + width] = False
-    return image * kept, mask * kept
 
 
 def loss(batch, evidence):

@@ -105,15 +105,21 @@ def dense_network(
 
 
 def dense_cascade(
-    shape, encoder=ENCODER, decoder=DECODER, squarings=5, force=0, name="dense_cascade"
+    shape,
+    encoder=ENCODER,
+    decoder=DECODER,
+    squarings=5,
+    force=0,
+    looks=1,
+    name="dense_cascade",
 ):
-    """Build a network that looks twice, coarse to fine, for one velocity.
+    """Build a network that looks twice or more, coarse to fine, for one velocity.
 
     The first look is at the images shrunk by two, by a U-Net without the coarsest
     grid. The second is at the moving image as the first has moved it, beside the
-    fixed one, by a U-Net without the finest grid. Both give a velocity at half the
-    resolution; their sum is integrated, so that the result is one stationary
-    velocity, as of `dense_network`.
+    fixed one, by a U-Net without the finest grid, which may look again at what it has
+    moved. All give a velocity at half the resolution; their sum is integrated, so that
+    the result is one stationary velocity, as of `dense_network`.
 
     Args:
         shape: The images' shape in voxels, 2D or 3D; see `unet`.
@@ -121,6 +127,7 @@ def dense_cascade(
         decoder: See `unet`, one grid more than `encoder` has widths.
         squarings: Of `transforms.integrate_velocity`.
         force: See `unet`.
+        looks: How often the second U-Net looks, with the same weights.
         name: Name of the model.
 
     Returns:
@@ -138,23 +145,30 @@ def dense_cascade(
     half = tuple(size // 2 for size in shape)
     coarse = unet(half, encoder[:-1], decoder[1:], force, "coarse")(small)
     velocity = _velocity(coarse, len(shape), "coarse_velocity")
-    displacement = layers.VelocityIntegration(squarings)(velocity)
-    displacement = layers.UpsampleDisplacement(2)(displacement)
-    moved = layers.SpatialTransformer()(images[0], displacement)
-    fine = unet(shape, encoder, decoder[:-1], force, "fine")([moved, images[1]])
-    velocity = velocity + _velocity(fine, len(shape))
-    displacement = layers.VelocityIntegration(squarings)(velocity)
-    displacement = layers.UpsampleDisplacement(2)(displacement)
+    displacement = _displacement(velocity, squarings)
+    fine = unet(shape, encoder, decoder[:-1], force, "fine")
+    last = _velocity_layer(len(shape))
+    for _ in range(looks):
+        moved = layers.SpatialTransformer()(images[0], displacement)
+        velocity = velocity + last(fine([moved, images[1]]))
+        displacement = _displacement(velocity, squarings)
     outputs = {"transform": displacement, "velocity": velocity}
     return parts.model(images, outputs, name)
 
 
+def _displacement(velocity, squarings):
+    """Integrate a velocity at half the resolution."""
+    displacement = layers.VelocityIntegration(squarings)(velocity)
+    return layers.UpsampleDisplacement(2)(displacement)
+
+
 def _velocity(features, ndim, name="velocity"):
     """Turn features into a field that starts near zero."""
-    return parts.convolution(
-        features,
-        ndim,
-        activation=None,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=1e-5),
-        name=name,
+    return _velocity_layer(ndim, name)(features)
+
+
+def _velocity_layer(ndim, name="velocity"):
+    start = keras.initializers.RandomNormal(stddev=1e-5)
+    return parts.convolution_layer(
+        ndim, ndim, activation=None, kernel_initializer=start, name=name
     )

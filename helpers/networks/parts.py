@@ -36,12 +36,15 @@ def inputs(shape):
     return [keras.Input((*shape, 1), name=name) for name in ("moving", "fixed")]
 
 
-def convolution(features, width, strides=1, activation="leaky_relu", **options):
-    """Apply a 2D or 3D convolution of 3 voxels an axis, padded with zeros."""
-    ndim = len(features.shape) - 2
+def convolution(features, width, **options):
+    """Apply a new convolution, see `convolution_layer`."""
+    return convolution_layer(len(features.shape) - 2, width, **options)(features)
+
+
+def convolution_layer(ndim, width, strides=1, activation="leaky_relu", **options):
+    """Return a 2D or 3D convolution of 3 voxels an axis, padded with zeros."""
     kind = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[ndim]
-    layer = kind(width, 3, strides, padding="same", activation=activation, **options)
-    return layer(features)
+    return kind(width, 3, strides, padding="same", activation=activation, **options)
 
 
 def shrink(image, factor):
