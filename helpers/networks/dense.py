@@ -137,7 +137,7 @@ def dense_cascade(
         ValueError: As `unet`.
 
     Reference:
-        Mok and Chung, MICCAI 2020 (coarse to fine). Notebook `06_voxelmorph_3d_t1`
+        Mok and Chung, MICCAI 2020 (coarse to fine). Notebook `08_beyond_voxelmorph`
         trains it.
     """
     images = parts.inputs(shape)
