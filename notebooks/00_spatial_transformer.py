@@ -599,7 +599,7 @@ assert common[-1] == 0 and back[-1] < 0.2, "no stroke in common, and found all t
 #
 # | knob | raise it, then ... |
 # | --- | --- |
-# | `steps` of `descend` | the loss falls on, ever more slowly; a wrong valley stays wrong |
+# | `steps` of `descend` | the loss falls on; a wrong valley stays wrong |
 # | `rate` | it arrives sooner, until it jumps over the valley |
 # | `pairs` | the mean is steadier; the seconds a pair hardly change |
 # | blur of both pictures | it is caught from farther away, and placed less exactly |

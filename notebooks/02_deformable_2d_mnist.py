@@ -839,10 +839,10 @@ print({name: f"{value:.3f}" for name, value in by_order.items()})
 assert by_order["wrong"] < by_order["right"] - 0.02
 
 # %% [markdown]
-# **2.** Half the grid costs little, as the velocity was smooth; in 3D it saves much,
-# and notebook 06 uses it. A vector of one coarse pixel is two fine ones long. Forget
-# it, and every point goes only half the way, which looks like a network that has not
-# learned enough.
+# **2.** Half the grid follows less of the detail, and costs some NCC. In 3D it saves so
+# much that notebook 06 uses it, with a network that learned to answer on it. A vector
+# of one coarse pixel is two fine ones long. Forget it, and every point goes only half
+# the way, which looks like a network that has not learned enough.
 
 # %%
 coarse = keras.ops.average_pool(velocity, 2) / 2
@@ -858,7 +858,7 @@ halves = {
     for name, one in halves.items()
 }
 print({name: f"{value:.3f}" for name, value in halves.items()})
-assert halves["full"] - halves["half"] < 0.03
+assert 0 < halves["full"] - halves["half"] < 0.08
 assert halves["forgotten"] < halves["half"] - 0.05
 
 # %% [markdown]
