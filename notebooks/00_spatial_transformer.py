@@ -668,8 +668,8 @@ show.panels(
 )
 
 # %% [markdown]
-# **3.** Small angles come back nearly completely, large ones do not: the descent
-# settles in a valley of its own.
+# **3.** Less far than one would think. From 15° it comes back most of the way, and from
+# 30° on it settles in a valley of its own, far from the digit that it started as.
 
 # %%
 angles = np.arange(0, 91, 15)
@@ -679,4 +679,4 @@ turned = move(goals, starts)
 reached, _, _ = descend(turned, goals, settings.steps)
 returned = metrics.ncc(goals, move(turned, reached))
 print({f"{a}°": f"{value:.2f}" for a, value in zip(angles, returned, strict=True)})
-assert returned[1] > 0.9 and returned[-1] < 0.7
+assert returned[0] > 0.95 and returned[1] > 0.6 and returned[2:].max() < 0.6
