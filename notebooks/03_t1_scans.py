@@ -603,7 +603,7 @@ if scans.source == "ixi" and known.sum() < 20:
 picture
 
 # %% [markdown]
-# **3.** Hardly: the same numbers are matched, to another target. With a deformable
+# **3.** No: the same numbers are matched, to another target. With a deformable
 # registration it matters, because less has to be bent when the target is in the middle.
 # That is how templates such as MNI152 are made.
 
