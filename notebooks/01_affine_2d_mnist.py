@@ -493,6 +493,7 @@ assert refined_ncc.mean() > learned.mean() + 0.001
 assert ahead.mean() > -0.01 and refined_ahead.mean() > -0.01
 assert learned_seconds < 5e-3 and faster[0] > 20 and faster[1] > 5
 
+
 # %% [markdown]
 # On the same pairs, one pass of the network is as good as a search for every pair, in a
 # small part of the time. A short refinement adds a little. It starts in the right
@@ -555,6 +556,7 @@ for line, (name, images) in zip(picture.subplots(5, 12), pictures.items(), stric
         ax.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[])
 picture
+
 
 # %% [markdown]
 # The untrained network fetches nearly one and the same point for every pixel, for
