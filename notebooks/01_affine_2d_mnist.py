@@ -122,10 +122,10 @@ show.panels(
 
 
 # %% [markdown]
-# Slanted and upright, thin and fat: what shall the network make of them? Two black
-# pixels have been put around each 28 × 28 image, to give the digit room to move. The
-# fixed image comes from the *test* images and is taken out of them, so that no pair
-# below is a digit with itself.
+# Slanted and upright, thin and fat, with a bar and without: what shall the network make
+# of them? Two black pixels have been put around each 28 × 28 image, to give the digit
+# room to move. The fixed image comes from the *test* images and is taken out of them,
+# so that no pair below is a digit with itself.
 #
 # ## How well do two pictures match?
 # A loss is needed that does not mind if one hand pressed harder than the other. The
@@ -359,8 +359,8 @@ picture
 # is the identity, falls steeply within the first hundred steps and then slowly. It
 # cannot reach zero: six numbers do not turn one hand into another. On the left, digits
 # that it has never seen do as well as those that it trains on. On the right is what
-# *overfitting* looks like: better and better on its own sixteen, and on all others
-# worse than with more to learn from. Only the held-out curve tells.
+# *overfitting* looks like: far better on its own sixteen than on all others, and on
+# these worse than with more to learn from. Only the held-out curve tells.
 #
 # Step through the training, with twelve of the test digits.
 
@@ -672,7 +672,8 @@ show.rows(
 
 # %% [markdown]
 # The last column shows what is left: rims, where one pen was broader, and strokes that
-# only one of the two hands has made.
+# only one of the two hands has made. And the two has lost its foot: the pitfall at the
+# end takes that up.
 #
 # ## Any digit to any other
 # In the first half the fixed image was always the same, and the network could learn it
