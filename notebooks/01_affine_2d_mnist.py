@@ -22,7 +22,8 @@
 # registration.
 #
 # **What you'll do.** Train a small CNN on all sevens of MNIST, look at its best and at
-# its worst results, and hold it against a classical optimiser, in accuracy and in time.
+# its worst results, hold it against a classical optimiser, in accuracy and in time, and
+# train it once more on all ten digits.
 #
 # **What you'll learn**
 #
@@ -31,7 +32,8 @@
 # - why the network starts at the identity, and what happens if it does not;
 # - how to write six numbers so that they can be learned;
 # - what a little descent *after* the network adds (refinement);
-# - what it costs when the fixed picture may be any, too.
+# - what it costs when the fixed picture may be any, too;
+# - why a loss can be right about the pictures and wrong about the digit.
 #
 # **What you'll need.** Notebook 00. On two CPU cores this one runs for a few
 # minutes in the quick profile; the README lists what was measured. Reading takes about
@@ -84,13 +86,12 @@ from helpers import (
 from registration import profile, scorecard, show
 from registration.scans import mnist
 
-# %%
 DIGIT = 7
 SEED = 0
 FIXED = "first"
 
 settings = profile.choose(
-    quick={"steps": 1500, "batch": 32, "short_steps": 200, "direct_pairs": 50},
+    quick={"steps": 900, "batch": 32, "short_steps": 200, "direct_pairs": 50},
     full={"steps": 6000, "batch": 128, "short_steps": 600, "direct_pairs": 200},
 )
 settings
@@ -121,10 +122,10 @@ show.panels(
 
 
 # %% [markdown]
-# Slanted, upright, thin, fat, with a bar and without: what shall the network make of
-# them? Two black pixels have been put around each 28 × 28 image, to give the digit room
-# to move. The fixed image comes from the *test* images and is taken out of them, so
-# that no pair below is a digit with itself.
+# Slanted and upright, thin and fat, with a bar and without: what shall the network make
+# of them? Two black pixels have been put around each 28 × 28 image, to give the digit
+# room to move. The fixed image comes from the *test* images and is taken out of them,
+# so that no pair below is a digit with itself.
 #
 # ## How well do two pictures match?
 # A loss is needed that does not mind if one hand pressed harder than the other. The
@@ -270,15 +271,18 @@ for step in range(101):
 
 
 # %%
-def train(network, images, fixed, steps, rate=5e-3, **options):
-    """Train on moving images drawn from `images`; return the loss of every step."""
-    batch = settings.batch
+def train(network, images, fixed, steps, rate=5e-3, goal_of=None, **options):
+    """Train on images drawn at random; return the loss of every step.
+
+    The fixed image is drawn from `fixed`, or given by `goal_of` for each image.
+    """
 
     def pairs(step):
         rng = np.random.default_rng((SEED, step))
-        moving = images[rng.integers(len(images), size=batch)]
-        goal = fixed[rng.integers(len(fixed), size=batch)]
-        return {"moving": moving, "fixed": goal}
+        drawn = rng.integers(len(images), size=settings.batch)
+        goal = rng.integers(len(fixed), size=settings.batch)
+        goal = goal if goal_of is None else goal_of[drawn]
+        return {"moving": images[drawn], "fixed": fixed[goal]}
 
     def loss(batch, outputs):
         return losses.ncc_loss(batch["fixed"], outputs["moved"])
@@ -302,6 +306,11 @@ def move(moving, affine):
     return np.asarray(transforms.warp(moving, displacement))
 
 
+# %% [markdown]
+# Does it learn the task or the digits by heart? Training shows only digits that it
+# trains on. So 256 test digits, which it never trains on, are looked at on the way. And
+# for comparison: what if there were only sixteen sevens to train on?
+
 # %%
 some_goal = np.repeat(fixed, 256, axis=0)
 
@@ -321,15 +330,8 @@ network = build()
 start = time.perf_counter()
 history = train(network, train_images, fixed, settings.steps, **watching(kept))
 minutes = (time.perf_counter() - start) / 60
-
-# %% [markdown]
-# Does it learn the task or the digits by heart? Training shows only digits that it
-# trains on. So 256 test digits, which it never trains on, were looked at on the way.
-# And for comparison: what if there were only sixteen sevens to train on?
-
-# %%
-few = build()
-few_history = train(few, train_images[:16], fixed, settings.steps, **watching(kept_few))
+few, alone = build(), train_images[:16]
+few_history = train(few, alone, fixed, settings.steps, **watching(kept_few))
 
 # %%
 picture = show.figure(7.6, 2.6, "Training loss and held-out loss over the steps")
@@ -347,16 +349,18 @@ for ax, title, curve, seen in zip(
     ax.legend()
 for title, (own, held) in zip(titles, ends, strict=True):
     print(f"{title}: {own:.3f} on these, {held:.3f} on test digits")
-assert ends[1][0] < ends[0][0] and ends[1][1] > ends[0][1]
+if digits["source"] == "mnist":
+    assert ends[1][0] < ends[1][1] - 0.05 and ends[1][1] > ends[0][1] + 0.03
+    assert abs(ends[0][1] - ends[0][0]) < 0.03
 picture
 
 # %% [markdown]
 # The curve starts at one minus the NCC of the untouched pairs, because the first answer
 # is the identity, falls steeply within the first hundred steps and then slowly. It
-# cannot reach zero: no six numbers turn a seven with a bar into one without. On the
-# left, digits that it has never seen do as well as those that it trains on. On the
-# right is what *overfitting* looks like: better and better on its own sixteen, and on
-# all others worse than with more to learn from. Only the held-out curve tells.
+# cannot reach zero: six numbers do not turn one hand into another. On the left, digits
+# that it has never seen do as well as those that it trains on. On the right is what
+# *overfitting* looks like: far better on its own sixteen than on all others, and on
+# these worse than with more to learn from. Only the held-out curve tells.
 #
 # Step through the training, with twelve of the test digits.
 
@@ -427,35 +431,28 @@ def direct(moving, fixed):
 
 
 # %%
-def timed(function, *arguments):
-    """Call once to compile, then again; return the result and the seconds."""
-    function(*arguments)
-    start = time.perf_counter()
-    result = function(*arguments)
-    return result, time.perf_counter() - start
-
-
 def refine(moving, start):
     """Descend from the network's answer, all pairs at once."""
+    options = {"steps": 50, "learning_rate": 0.05}
     goal = np.broadcast_to(fixed, moving.shape)
-    return np.asarray(
-        refinement.affine(moving, goal, start, steps=50, learning_rate=0.05)
-    )
+    return np.asarray(refinement.affine(moving, goal, start, **options))
 
 
+def timed(function, *arguments):
+    """Call a function; return the result and the seconds."""
+    start = time.perf_counter()
+    return function(*arguments), time.perf_counter() - start
+
+
+some = test[: settings.direct_pairs]
+register(network, test, fixed), refine(test, affine), direct(some[:1], fixed)
 _, learned_seconds = timed(register, network, test, fixed)
 refined, refined_seconds = timed(refine, test, affine)
 refined_ncc = metrics.ncc(goal, move(test, refined))
-
-# %%
-some = test[: settings.direct_pairs]
-direct(some[:1], fixed)
-numbers, direct_seconds = [], []
-for moving in some:
-    start = time.perf_counter()
-    numbers.append(direct(moving[None], fixed))
-    direct_seconds.append(time.perf_counter() - start)
-found = affines.from_parameters(np.stack(numbers).astype("float32"), 2)
+searched = [timed(direct, moving[None], fixed) for moving in some]
+direct_seconds = [seconds for _, seconds in searched]
+numbers = np.stack([numbers for numbers, _ in searched]).astype("float32")
+found = affines.from_parameters(numbers, 2)
 direct_ncc = metrics.ncc(goal[: len(some)], move(some, found))
 
 # %% [markdown]
@@ -466,50 +463,44 @@ direct_ncc = metrics.ncc(goal[: len(some)], move(some, found))
 # %%
 learned_seconds = learned_seconds / len(test)
 refined_seconds = learned_seconds + refined_seconds / len(test)
-few = f"{len(some)} pairs: "
+count = f"{len(some)} pairs: "
 card = scorecard.table(
     "01_affine_2d_mnist",
     {
         "before": {"ncc": before},
         "learned": {"ncc": learned, "seconds": learned_seconds},
         "learned + refinement": {"ncc": refined_ncc, "seconds": refined_seconds},
-        few + "learned": {"ncc": learned[: len(some)]},
-        few + "learned + refinement": {"ncc": refined_ncc[: len(some)]},
-        few + "direct, SciPy BFGS": {"ncc": direct_ncc, "seconds": direct_seconds},
+        count + "learned": {"ncc": learned[: len(some)]},
+        count + "learned + refinement": {"ncc": refined_ncc[: len(some)]},
+        count + "direct, SciPy BFGS": {"ncc": direct_ncc, "seconds": direct_seconds},
     },
 )
 print(f"training took {minutes:.1f} minutes, once for all pairs")
 card
 
 # %%
-least = {("mnist", 7): 0.84, ("mnist", 2): 0.66}
-least = least.get((digits["source"], DIGIT), before.mean() + 0.05)
 ahead = learned[: len(some)] - direct_ncc
 refined_ahead = refined_ncc[: len(some)] - direct_ncc
 faster = np.mean(direct_seconds) / np.array([learned_seconds, refined_seconds])
 astray = np.mean(refined_ahead > 0.05)
-print(f"before {before.mean():.3f}, learned {learned.mean():.3f}, at least {least:.3f}")
 print(f"learned minus direct {ahead.mean():+.3f}, {faster[0]:.0f} × faster")
 print(f"refined minus direct {refined_ahead.mean():+.3f}, {faster[1]:.0f} × faster")
 print(f"the search ends more than 0.05 below the refinement in {astray:.0%} of pairs")
+# Another processor rounds otherwise, and training carries that on.
+least = {("mnist", 7): 0.82, ("mnist", 2): 0.65}
+assert learned.mean() >= least.get((digits["source"], DIGIT), before.mean() + 0.04)
+assert refined_ncc.mean() > learned.mean() + 0.001
+assert ahead.mean() > -0.01 and refined_ahead.mean() > -0.01
+assert learned_seconds < 5e-3 and faster[0] > 20 and faster[1] > 5
+
 
 # %% [markdown]
 # On the same pairs, one pass of the network is as good as a search for every pair, in a
-# fraction of a thousandth of a second. A short refinement adds a little. It starts in
-# the right valley; the search from the identity sometimes ends in a wrong one, as the
-# last line counts. The training is paid once. (Network and refinement take all pairs at
-# once, which a computer does more cheaply than one after the other; that is part of the
+# small part of the time. A short refinement adds a little. It starts in the right
+# valley; the search from the identity sometimes ends in a wrong one, as the last line
+# counts. The training is paid once. (Network and refinement take all pairs at once,
+# which a computer does more cheaply than one after the other; that is part of the
 # point.)
-#
-# The notebook checks its claims, on the digits whose figures are known.
-
-# %%
-# Another processor rounds otherwise, and training carries that on.
-assert learned.mean() >= least - 0.01
-assert refined_ncc.mean() > learned.mean()
-assert ahead.mean() > -0.01 and refined_ahead.mean() > -0.01
-assert learned_seconds < 1e-3 and faster[0] > 20 and faster[1] > 5
-
 
 # %% [markdown]
 # ## Why start at the identity?
@@ -546,15 +537,18 @@ def themselves(numbers):
 
 
 # %%
-shown, pictures = test[:12], {"moving": test[:12]}
+shown, pictures, lost_scores = test[:12], {"moving": test[:12]}, []
 for seed in range(3):
     lost = answering_by(themselves, seed, identity_start=False)
     if seed == 0:
         pictures["untrained"] = register(lost, shown, fixed)[1]
     _, score, _ = briefly(lost)
+    lost_scores.append(score)
     pictures[f"seed {seed}, {score:.2f}"] = register(lost, shown, fixed)[1]
 _, score, _ = briefly(answering_by(lambda numbers: affines.from_parameters(numbers, 2)))
 print(f"NCC after {settings.short_steps} steps from the identity: {score:.2f}")
+if (digits["source"], DIGIT) == ("mnist", 7):
+    assert max(lost_scores) < score - 0.05
 picture = show.figure(9.6, 4.4, "Digits moved by networks without an identity start")
 for line, (name, images) in zip(picture.subplots(5, 12), pictures.items(), strict=True):
     line[0].set_ylabel(name, rotation=0, ha="right", va="center")
@@ -581,9 +575,8 @@ picture
 # inverse. Or six numbers in *pixels from the corner* of the picture, the unit and the
 # origin of an array.
 #
-# Which learns best? Here are short runs, with one look, at the learning rate used so
-# far and at one four times as high. The last column counts test digits that came out
-# mirrored.
+# Which learns best? Here are short runs, with one look each. The last column counts
+# test digits that came out mirrored.
 
 
 # %%
@@ -601,102 +594,109 @@ ways = {
     "direct": lambda n: affines.from_parameters(n, 2, parametrisation="direct"),
     "pixels from the corner": from_corner,
 }
-
-# %%
-results, curves = [], {}
-for rate in (5e-3, 2e-2):
-    for name, function in ways.items():
-        curve, score, answers = briefly(answering_by(function), rate)
-        mirrored = np.mean(np.linalg.det(answers[..., :2]) <= 0)
-        results.append((name, f"{rate:g}", f"{score:.3f}", f"{mirrored:.1%}"))
-        curves[f"{name}, {rate:g}"] = curve
-show.table(("six numbers as", "learning rate", "NCC", "mirrored"), results)
-
-# %%
-show.loss_curve(curves, x="step", y="1 − NCC", size=(6.4, 3.0))
+results = {}
+for name, function in ways.items():
+    _, score, answers = briefly(answering_by(function))
+    results[name] = score, np.mean(np.linalg.det(answers[..., :2]) <= 0)
+if (digits["source"], DIGIT) == ("mnist", 7):
+    scores = [score for score, _ in results.values()]
+    assert abs(scores[0] - scores[1]) < 0.03 and scores[2] < min(scores[:2]) - 0.01
+rows = [(name, f"{score:.3f}", f"{m:.1%}") for name, (score, m) in results.items()]
+show.table(("six numbers as", "NCC", "mirrored"), rows)
 
 # %% [markdown]
-# At the usual rate the exponential and the direct way are equally good: close to the
-# identity, $e^G$ and $I + G$ are nearly the same. Pixels from the corner do worse. Adam
-# changes every number by about the same amount in a step. In pixels, that amount is
-# next to nothing for a shift and a lot for an entry of the matrix; and whatever the
-# matrix does, it does about the corner, so that the digit in the middle is dragged
-# along. In centred coordinates, with half a picture as the unit, six equal changes do
-# about equally much. That is why the series writes affines in this way.
+# The exponential and the direct way are equally good: close to the identity, $e^G$ and
+# $I + G$ are nearly the same. Pixels from the corner do worse. Adam changes every
+# number by about the same amount in a step. In pixels, that amount is next to nothing
+# for a shift and a lot for an entry of the matrix; and whatever the matrix does, it
+# does about the corner, so that the digit in the middle is dragged along. In centred
+# coordinates, with half a picture as the unit, six equal changes do about equally much.
+# That is why the series writes affines in this way. It takes the exponential: nothing
+# is ever mirrored, and the inverse comes for free.
 #
-# At four times the rate training breaks down: an NCC of 0 means that the moved pictures
-# are black, and black pictures have no slope that would lead back. Which of the three
-# break down differs from run to run, and none is safe. What the exponential does
-# guarantee is that nothing is ever mirrored, at no cost, and an inverse for free; the
-# series uses it.
-#
-# ## Another digit
-# Everything above depends on the class through one variable. Here is the same for
-# another digit, in one cell. Twos vary more than sevens (loops, curls): do you expect
-# the gain in NCC to be larger or smaller?
+# ## Ten digits
+# Everything above was about one class. What is the network worth on the others? Now one
+# network learns all ten: the moving image is any training digit, the fixed one the
+# first test image of its class. So it cannot know its goal by heart; it has to look.
+# Which digit will gain most, and which least?
 
 # %%
-OTHER = 2
-second = mnist.load(OTHER)
-second_fixed, second_test = second["test"][:1], second["test"][1:]
-second_network = build()
-_ = train(second_network, second["train"], second_fixed, settings.steps)
-second_goal = np.broadcast_to(second_fixed, second_test.shape)
-_, second_moved = register(second_network, second_test, second_fixed)
-second_before = metrics.ncc(second_goal, second_test)
-second_after = metrics.ncc(second_goal, second_moved)
-print(f"{OTHER}: before {second_before.mean():.3f}, learned {second_after.mean():.3f}")
-if (second["source"], OTHER) == ("mnist", 2):
-    assert second_after.mean() >= 0.66
-gains = second_after.mean() - second_before.mean(), learned.mean() - before.mean()
-print(f"gain {gains[0]:.2f}, for the digit {DIGIT} {gains[1]:.2f}")
-assert gains[0] > 0.05
+firsts, tests, some_of_each = [], [], []
+for digit in range(10):
+    split = mnist.load(digit)
+    firsts.append(split["test"][0])
+    tests.append(split["test"][1:])
+    some_of_each.append(split["train"][:2000].copy())
+firsts = np.stack(firsts)
+kinds = np.repeat(range(10), [len(images) for images in some_of_each])
+ten, images = build(), np.concatenate(some_of_each)
+_ = train(ten, images, firsts, settings.steps, goal_of=kinds)
+answers = [register(ten, one, firsts[d]) for d, one in enumerate(tests)]
+ten_affines, ten_moved = zip(*answers, strict=True)
+scores = [
+    [metrics.ncc(np.broadcast_to(firsts[d], m.shape), m) for m in both]
+    for d, both in enumerate(zip(tests, ten_moved, strict=True))
+]
+means = np.array([[one.mean() for one in both] for both in scores])
+gained = means[:, 1] - means[:, 0]
+assert gained.min() > 0
+if digits["source"] == "mnist":
+    assert gained.min() > 0.2
+    low, high = sorted(means[[2, 5], 1]), np.delete(means[:, 1], [1, 2, 5])
+    assert low[1] < high.min() - 0.02 and high.max() < means[1, 1] - 0.02
+rows = [("before", *means[:, 0]), ("learned", *means[:, 1]), ("gain", *gained)]
+show.table(("NCC", *map(str, range(10))), rows)
+
+# %% [markdown]
+# Every class gains, with one network for all of them. The ones end highest: six numbers
+# can give a single stroke nearly any place, slant and size. Twos and fives end lowest:
+# where one hand writes a loop and the other none, or the stroke ends elsewhere, six
+# numbers bring the rest into place and leave that.
+#
+# Here is one row a class: the digit that comes out in the *middle* of its class, not a
+# picked one.
 
 # %%
-order = np.argsort(second_after)
-chosen = [order[-1], 0, 1, 2, order[0]]
+middle = [int(np.argsort(after)[len(after) // 2]) for _, after in scores]
+labels = [
+    f"{d}: {scores[d][0][i]:.2f} → {scores[d][1][i]:.2f}" for d, i in enumerate(middle)
+]
 show.rows(
-    second_test[chosen],
-    second_fixed,
-    second_moved[chosen],
-    [f"{second_after[i]:.2f}" for i in chosen],
-    size=1.0,
-    alt="Best, first three and worst results for the other digit",
+    np.stack([tests[d][i] for d, i in enumerate(middle)]),
+    firsts,
+    np.stack([ten_moved[d][i] for d, i in enumerate(middle)]),
+    labels,
+    size=0.85,
+    alt="One digit of each class: moving, fixed, moved and differences",
 )
 
 # %% [markdown]
-# The gain is about as large, and the result worse: where one hand writes a loop and the
-# other none, six numbers bring the rest of the digit into place and leave the loop.
+# The last column shows what is left: rims, where one pen was broader, and strokes that
+# only one of the two hands has made. And the two has lost its foot: the pitfall at the
+# end takes that up.
 #
 # ## Any digit to any other
-# So far the fixed image was always the same, and the network could learn it by heart.
-# Does it look at the fixed image at all? Give it another one, and see. Then train with
-# *both* images drawn at random, which is what one needs in practice: a new pair, no new
-# training. What will that cost?
+# In the first half the fixed image was always the same, and the network could learn it
+# by heart. Does it look at the fixed image at all? Give it another seven, and see. Then
+# train with *both* images drawn at random, which is what one needs in practice: a new
+# pair, no new training. What will that cost?
 
 # %%
 any_network = build()
 _ = train(any_network, train_images, train_images, settings.steps)
-rng = np.random.default_rng(SEED)
-any_goal = test[rng.permutation(len(test))]
-
-# %%
-tasks = {"its own fixed image": goal, "any fixed image": any_goal}
-lines = [["before", *(f"{metrics.ncc(g, test).mean():.3f}" for g in tasks.values())]]
-for name, trained in (("one fixed", network), ("any to any", any_network)):
-    scores = [metrics.ncc(g, register(trained, test, g)[1]) for g in tasks.values()]
-    lines.append([name, *(f"{score.mean():.3f}" for score in scores)])
-show.table(("trained for", *tasks), lines)
-
-# %%
-pictures = register(any_network, test, any_goal)[1]
-show.rows(
-    test[:5],
-    any_goal[:5],
-    pictures[:5],
-    size=1.0,
-    alt="Five pairs of test digits aligned by the network for any pair",
-)
+any_goal = test[np.random.default_rng(SEED).permutation(len(test))]
+goals = {"its own fixed image": goal, "any fixed image": any_goal}
+trained = {"one fixed": network, "any to any": any_network}
+table = {"before": [metrics.ncc(g, test).mean() for g in goals.values()]}
+for name, one in trained.items():
+    moved_to = [register(one, test, g)[1] for g in goals.values()]
+    pairs = zip(goals.values(), moved_to, strict=True)
+    table[name] = [metrics.ncc(g, m).mean() for g, m in pairs]
+if (digits["source"], DIGIT) == ("mnist", 7):
+    (own, other), (own_any, other_any) = table["one fixed"], table["any to any"]
+    assert other < own - 0.1 and other_any > other + 0.1
+    assert 0.002 < own - own_any < 0.08
+show.table(("trained for", *goals), [(name, *row) for name, row in table.items()])
 
 # %% [markdown]
 # The network that was trained for one fixed image hardly looks at it: it moves
@@ -704,80 +704,120 @@ show.rows(
 # other one has learned the task and not the seven. On the fixed image of this notebook
 # it comes close to the specialist without ever having trained for it, and it serves any
 # pair of new digits. The price is a little accuracy after as many steps, since it has
-# thousands of targets to learn instead of one. Refinement would win that back, too.
+# thousands of targets to learn instead of one.
 #
-# ## A pitfall: push or pull
-# The affine that the network gives is a pull, from the fixed to the moving image. Many
-# tools (and many papers) mean the opposite direction when they write "the transform
-# from moving to fixed", and nothing crashes if one is taken for the other. What if we
-# apply the inverse by mistake?
+# ## A pitfall: the shrunken two
+# The network is told to raise the NCC, and it does. Is a higher NCC always a better
+# registration? Of the six test twos that came out smallest although their NCC rose
+# clearly, here is the one for which it matters most. An accident of the training? No
+# network takes part in what follows: the two is squeezed to each of twelve widths, and
+# then turned and shifted by descent to where it fits best (from three turns; the best
+# counts). At which width will the NCC be highest? Beside it stand two shares of the
+# ink: how much of the *fixed* two is covered, and how much of the *moved* one lies on
+# it.
 
 # %%
-right_way = metrics.ncc(goal, moved)
-wrong_way = metrics.ncc(goal, move(test, affines.invert(affine)))
-print(f"before {before.mean():.3f}, the affine {right_way.mean():.3f}")
-print(f"its inverse by mistake {wrong_way.mean():.3f}")
-assert wrong_way.mean() < before.mean() < right_way.mean()
+twos, two, area = tests[2], firsts[2:3], 1 / np.linalg.det(ten_affines[2][..., :2])
+risen = np.flatnonzero(scores[2][1] - scores[2][0] > 0.15)
+small = risen[np.argsort(area[risen])[:6]]
+widths, angles = np.linspace(0.8, 3, 12), np.radians([-25, 0, 25])
+turns = [[[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0]] for a in angles]
+starts = np.float32([np.diag([1, w]) @ turn for w in widths for turn in turns])
+moving = np.repeat(twos[small], len(starts), axis=0)
+target, starts = (
+    np.repeat(two, len(moving), axis=0),
+    np.tile(starts, (len(small), 1, 1)),
+)
+options = {"steps": 100, "learning_rate": 0.05, "kind": "rigid"}
+placed = move(moving, np.asarray(refinement.affine(moving, target, starts, **options)))
+sizes = len(small), len(widths), len(turns)
+fits, whole = metrics.ncc(target, placed).reshape(sizes), np.argmin(abs(widths - 1))
+pick = np.argmax(fits.max(axis=(1, 2)) - fits[:, whole].max(axis=1))
+worst, fit, turn = small[pick], fits[pick].max(axis=1), fits[pick].argmax(axis=1)
+placed = placed.reshape(*sizes, *shape, 1)[pick, range(len(widths)), turn]
+common = np.sum((placed > 0.4) & (two > 0.4), axis=(1, 2, 3))
+covered, hits = common / np.sum(two > 0.4), common / np.sum(placed > 0.4, (1, 2, 3))
+liked = int(np.argmax(fit))
+print(f"the network made its area {area[worst]:.0%} of what it was")
+if digits["source"] == "mnist":
+    assert area[worst] < 0.85 and widths[liked] > 1.3 and fit[liked] > fit[whole] + 0.03
+    assert covered[liked] < covered[whole] - 0.05 and hits[liked] > hits[whole] + 0.1
+
+# %%
+picture = show.figure(10.0, 2.9, "A two squeezed to fit, and NCC against its width")
+*small, ax = picture.subplots(1, 6, width_ratios=(1, 1, 1, 1, 1, 2.6))
+shown = {
+    "moving": twos[worst],
+    "fixed": two[0],
+    f"the network\n{scores[2][0][worst]:.2f} → {scores[2][1][worst]:.2f}": ten_moved[2][
+        worst
+    ],
+    f"as wide as it was\n{fit[whole]:.2f} at best": placed[whole],
+    f"1/{widths[liked]:.1f} as wide\n{fit[liked]:.2f} at best": placed[liked],
+}
+for place, (title, image) in zip(small, shown.items(), strict=True):
+    place.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
+    place.contour(two[0, ..., 0], levels=[0.4], colors="#E69F00", linewidths=0.8)
+    place.set(xticks=[], yticks=[])
+    place.set_title(title, fontsize=8)
+ax.plot(widths, fit, "o-", color="#0072B2", markersize=4, label="NCC")
+ax.plot(widths, covered, "--", color="#D55E00", label="fixed ink covered")
+ax.plot(widths, hits, ":", color="#009E73", label="moved ink on fixed ink")
+ax.set(xlabel="squeezed by", ylim=(0, 1))
+ax.legend(fontsize=7)
+picture
 
 # %% [markdown]
-# Worse than doing nothing. If your registration is worse than before, suspect the
-# direction first; then the order of the axes, then the unit. An integer shift on a
-# picture that is not square shows each of the three.
+# The loss *prefers* the squeezed two. Ink that lies beside its partner is counted
+# twice, as something too much here and something missing there. Ink that was squeezed
+# away is counted once. So where the shapes differ, it pays to take a digit back to the
+# part that fits: fewer strokes are covered (dashed), fewer lie where nothing is
+# (dotted), and the NCC rises. The network has found the optimum that it was asked for.
+#
+# The same loss shrinks a brain beside a larger one where nothing else holds it. What
+# helps: look at the pictures and at the *numbers* (an area of a half between two twos
+# is a warning), let the transform do no more than the pair can differ by
+# (`kind="rigid"` keeps every size, exercise 1), and judge by something that the loss
+# does not see. For heads that will be labels.
+#
+# ## Five key points
+# 1. The pictures are the teacher: answer, grid, sampler and NCC can be differentiated
+#    all the way, so that no true transform is needed.
+# 2. Start at the identity, in centred coordinates. From a random start the training
+#    lays one stroke over another and stays there.
+# 3. The loss on digits that were never trained on tells whether the task was learned or
+#    the digits; the training loss cannot.
+# 4. One pass is as good as a search for every pair, and a few steps of descent behind
+#    it are a little better. It is good at what it was trained for: one fixed image, or
+#    any.
+# 5. A higher NCC is not yet a better registration: the loss squeezes what does not fit.
+#
+# ## Knobs
+# What we have seen while building this; the notebook does not measure it.
+#
+# | knob | raise it, then ... |
+# | --- | --- |
+# | `steps` | the NCC creeps up, and the minutes grow in proportion |
+# | `batch` | the curve is smoother and a step dearer |
+# | `rate` | it learns faster, until the digits leave the picture and none come back |
+# | looks (two here) | each costs as much again; a third adds little |
+# | `filters`, `hidden` | more weights, a slower step, and hardly a better answer |
+# | images to train on | the gap between training and test digits closes |
+# | `steps` of `refine` | the NCC creeps up, and misfits go on shrinking |
 #
 # ## Exercises
+# Each has a solution that this notebook runs, at its very end.
+#
 # **1. Rigid.** Allow only rotation and shift: `build(kind="rigid")` has the same
-# outputs, of which only these two parts are kept. How much NCC does that cost, and what
-# can it no longer do?
+# outputs, of which only these two parts are kept. How much NCC does that cost after a
+# short training, and what can it no longer do?
 #
-# <details><summary>Solution</summary>
-#
-# ```python
-# _, rigid_score, answers = briefly(build(kind="rigid"))
-# _, affine_score, _ = briefly(build())
-# print("rigid", rigid_score, "affine", affine_score)
-# print("scales", affines.decompose(answers)["scales"].mean(axis=0))
-# ```
-# Clearly less than the affine after as many steps: slant is a shear, and size a scale,
-# and neither is left. The scales that `decompose` finds are all 1.
-# </details>
-#
-# **2. A third look.** Let the network see its own result once more: register `moved` to
-# the fixed digit, and compose the two affines (why not move the moved picture again?).
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# again, _ = register(network, moved, fixed)
-# both = np.asarray(affines.compose(affine, again))
-# print(learned.mean(), metrics.ncc(goal, move(test, both)).mean())
-# ```
-# Hardly anything is gained, or a little is lost: the network has never met pictures
-# that are aligned already, and does not know that it should leave them alone. The new
-# answer acts first on a point of the fixed grid, so it is the *inner* one; moving the
-# moved picture again would blur it twice.
-# </details>
+# **2. Push or pull.** The affine is a pull, from the fixed to the moving image. Many
+# tools mean the opposite direction, and nothing crashes if one is taken for the other.
+# What does the inverse do, applied by mistake?
 #
 # **3. Out of place.** Shift the test digits by 6 pixels to the side and register them.
-# The network has never seen a seven there. Then train it on shifted digits.
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# shifted = np.roll(test, 6, axis=2)
-# print(metrics.ncc(goal, shifted).mean())
-# print(metrics.ncc(goal, register(network, shifted, fixed)[1]).mean())
-#
-# rng = np.random.default_rng(SEED)
-# rolls = rng.integers(-6, 7, len(train_images))
-# pairs = zip(train_images, rolls, strict=True)
-# augmented = np.stack([np.roll(image, shift, axis=1) for image, shift in pairs])
-# robust = build()
-# train(robust, augmented, fixed, settings.steps)
-# print(metrics.ncc(goal, register(robust, shifted, fixed)[1]).mean())
-# ```
-# A network knows what it has seen. Augmentation teaches it the shifts; so would a start
-# from the centres of mass, which costs nothing and which the notebooks on heads use.
-# </details>
+# The network has never seen a seven there. What is the cheapest remedy?
 #
 # ## Where to read on
 # - de Vos et al., *End-to-End Unsupervised Deformable Image Registration with a
@@ -790,3 +830,51 @@ assert wrong_way.mean() < before.mean() < right_way.mean()
 #   SynthMorph: by keypoints, and by synthetic pictures.
 # - H. Greer, *Stable affine alignment*: how to write the parameters.
 # - Balakrishnan et al., *VoxelMorph*, CVPR 2018 and TMI 2019: every voxel moves.
+#
+# Next: [every pixel moves by itself](02_deformable_2d_mnist.ipynb).
+#
+# ## Solutions
+# **1.** Clearly less than the affine after as many steps: slant is a shear, and size a
+# scale, and neither is left. The scales that `decompose` finds are all 1, so nothing is
+# squeezed either.
+
+# %%
+_, rigid_score, rigid_answers = briefly(build(kind="rigid"))
+_, affine_score, _ = briefly(build())
+scales = affines.decompose(rigid_answers)["scales"]
+print(f"rigid {rigid_score:.3f}, affine {affine_score:.3f}")
+np.testing.assert_allclose(scales, 1, atol=1e-3)
+if (digits["source"], DIGIT) == ("mnist", 7):
+    assert rigid_score < affine_score - 0.02
+
+# %% [markdown]
+# **2.** Worse than doing nothing. If your registration is worse than before, suspect
+# the direction first; then the order of the axes, then the unit. An integer shift on a
+# picture that is not square shows each of the three.
+
+# %%
+wrong_way = metrics.ncc(goal, move(test, affines.invert(affine)))
+print(f"before {before.mean():.3f}, the affine {learned.mean():.3f}", end=", ")
+print(f"its inverse {wrong_way.mean():.3f}")
+assert wrong_way.mean() < before.mean() - 0.02
+
+# %% [markdown]
+# **3.** A network knows what it has seen. Augmentation would teach it the shifts, for
+# another training. Let the centres of mass meet first, and the digit is back where the
+# network knows it, for three sums. The notebooks on heads do so. The two affines are
+# composed: the network's answer acts first on a point of the fixed grid, so it is the
+# inner one.
+
+# %%
+shifted = np.roll(test, 6, axis=2)
+_, without = register(network, shifted, fixed)
+offset = np.asarray(affines.barycentre(shifted)) - np.asarray(affines.barycentre(fixed))
+start = affines.translation(offset.astype("float32"))
+rest, _ = register(network, move(shifted, start), fixed)
+with_start = move(shifted, affines.compose(start, rest))
+results = {"shifted": shifted, "network": without, "centred first": with_start}
+results = {name: metrics.ncc(goal, m).mean() for name, m in results.items()}
+print({name: f"{value:.3f}" for name, value in results.items()})
+if (digits["source"], DIGIT) == ("mnist", 7):
+    assert results["centred first"] > results["network"] + 0.1
+    assert results["centred first"] > learned.mean() - 0.05

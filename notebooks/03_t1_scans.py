@@ -520,58 +520,40 @@ show.planes(
 # from right is the affine: never touch an array without touching its affine, and
 # distrust a pipeline that exports arrays alone.
 #
+# ## Five key points
+# 1. A scan is an array *and* an affine. Axes, voxel size and left from right stand in
+#    the affine alone; turn both or neither.
+# 2. Networks want arrays of one shape: one common grid, each scan read on it through
+#    its own affine.
+# 3. An intensity of T1 is no measurement. Scale by percentiles of the head, so that
+#    neither an outlier nor the air decides.
+# 4. More than half of what a similarity measure sees of a head is not brain.
+# 5. Centre and size alone bring two brains a good part of the way; a brain and its
+#    mirror image, nothing in the picture tells apart.
+#
+# ## Knobs
+# What we have seen while building this; the notebook does not measure it.
+#
+# | knob | raise it, then ... |
+# | --- | --- |
+# | `voxel_mm` | memory falls with its cube, and thin folds disappear |
+# | `train` | the average of all heads is smoother; loading takes longer |
+# | `test` | the scorecard is steadier |
+# | the upper percentile of the head | fat stays below 1, and the brain gets darker |
+# | `level` of an outline | of a mask nothing, of probabilities the outline shrinks |
+#
 # ## Exercises
+# Each has a solution that this notebook runs, at its very end.
+#
 # **1. Aliasing.** `fixed.image[::2, ::2, ::2]` also gives 4 mm voxels. Compare it with
-# the fixed image of `cohort.load(voxel_mm=4.0, limit=1)`. Where do they differ, and
-# why?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# coarse = cohort.load(voxel_mm=4.0, limit={"train": 1, "test": 1})
-# picked, averaged = fixed.image[::2, ::2, ::2], coarse.fixed.scan(0).image
-# show.planes(voxel_mm=4.0, picked=picked, averaged=averaged)
-# ```
-# Picking every second voxel keeps detail too fine for the grid, as jagged edges and
-# false texture, and shifts the picture by half a small voxel on each axis. The loader
-# averages blocks.
-# </details>
+# the mean of blocks of 2 × 2 × 2 voxels. Where do they differ, and why?
 #
 # **2. Older brains.** Plot the share of the fluid inside the skull against `ages`. Take
 # as fluid what is darker than 0.3 inside the mask.
 #
-# <details><summary>Solution</summary>
-#
-# ```python
-# people = [scans.train.scan(i) for i in train]
-# share = [np.mean(one.image[one.mask] < 0.3) for one in people]
-# picture = show.figure(5, 3, "Fluid against age")
-# ax = picture.subplots()
-# ax.scatter(scans.train.ages, share)
-# ax.set(xlabel="age in years", ylabel="share of fluid")
-# picture
-# ```
-# Brains lose volume with age and fluid fills the room: deformable registration of an
-# old brain to a young one has to close ventricles. Simulated heads have no age.
-# </details>
-#
-# **3. A better average.** Take the average that was centred and scaled as a new fixed
-# image: align the centres and sizes of all scans to *its* mean centre and size instead
-# of those of one person. Does the average get sharper? Would it with a deformable
-# registration?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# fixed_centre = np.mean([centre for centre, _ in moments], axis=0)
-# fixed_size = np.mean([size for _, size in moments], axis=0)
-# again = sum(align(scans.train.scan(i)).image for i in train) / len(train)
-# show.planes(voxel_mm=settings.voxel_mm, one=after, mean=again)
-# ```
-# Hardly: the same numbers are matched, to another target. With a deformable
-# registration it matters, because less has to be bent when the target is in the middle.
-# That is how templates such as MNI152 are made.
-# </details>
+# **3. A better average.** Align the centres and sizes of all scans to their own *mean*
+# centre and size instead of those of one person. Does the average get sharper? Would it
+# with a deformable registration?
 #
 # ## Where to read on
 # - [Coordinate systems and affines](https://nipy.org/nibabel/coordinate_systems.html)
@@ -584,3 +566,54 @@ show.planes(
 #   Dice values of this series are therefore indicative.
 #
 # Next: [twelve numbers from a network](04_affine_3d_t1.ipynb).
+#
+# ## Solutions
+# **1.** Picking every second voxel keeps detail too fine for the grid, as jagged edges
+# and false texture, and shifts the picture by half a small voxel on each axis. The
+# loader averages blocks.
+
+# %%
+picked = fixed.image[::2, ::2, ::2]
+blocks = fixed.image.reshape(*np.stack([picked.shape, (2, 2, 2)], axis=1).ravel())
+averaged = blocks.mean(axis=(1, 3, 5))
+rough = [np.abs(np.diff(image, axis=0)).mean() for image in (picked, averaged)]
+print(f"mean step to the next voxel: picked {rough[0]:.4f}, averaged {rough[1]:.4f}")
+assert rough[0] > 1.05 * rough[1]
+show.planes(voxel_mm=4.0, picked=picked, averaged=averaged, alt="Picked and averaged")
+
+# %% [markdown]
+# **2.** Brains lose volume with age and fluid fills the room: deformable registration
+# of an old brain to a young one has to close ventricles. Yet these dots tell little of
+# it. Few people, and a threshold on an intensity, which is no measurement: the same 0.3
+# cuts each head at another place. Counted labels would do better. Simulated heads have
+# no age.
+
+# %%
+people = [scans.train.scan(i) for i in train]
+share = np.array([np.mean(one.image[one.mask] < 0.3) for one in people])
+known = np.isfinite(scans.train.ages)
+picture = show.figure(5, 2.6, "Share of dark voxels inside the brain mask against age")
+ax = picture.subplots()
+ax.plot(scans.train.ages, share, "o", color="#0072B2")
+ax.set(xlabel="age in years", ylabel="share darker than 0.3")
+if scans.source == "ixi" and known.sum() < 20:
+    correlation = np.corrcoef(scans.train.ages[known], share[known])[0, 1]
+    print(f"correlation with age {correlation:.2f} in {known.sum()} people")
+    assert correlation < 0.5
+picture
+
+# %% [markdown]
+# **3.** No: the same numbers are matched, to another target. With a deformable
+# registration it matters, because less has to be bent when the target is in the middle.
+# That is how templates such as MNI152 are made.
+
+# %%
+fixed_centre = np.mean([centre for centre, _ in moments], axis=0)
+fixed_size = np.mean([size for _, size in moments], axis=0)
+again = sum(align(scans.train.scan(i)).image for i in train) / len(train)
+sharpness = [np.abs(np.diff(image, axis=1)).mean() for image in (before, after, again)]
+for name, value in zip(("unaligned", "one", "mean"), sharpness, strict=True):
+    print(f"{name:10} {value:.4f} a voxel")
+if scans.source == "ixi":
+    assert abs(sharpness[2] / sharpness[1] - 1) < 0.25
+    assert sharpness[2] > sharpness[0]

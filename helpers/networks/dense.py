@@ -34,7 +34,7 @@ def unet(shape, encoder=ENCODER, decoder=DECODER, force=0, name="unet"):
             grids than there are.
 
     Reference:
-        Balakrishnan et al., CVPR 2018. Notebook `02_deformable_2d_mnist` draws it.
+        Balakrishnan et al., CVPR 2018. Notebook `02_deformable_2d_mnist` builds it.
     """
     if any(size % 2 ** len(encoder) for size in shape):
         raise ValueError(
