@@ -571,6 +571,7 @@ print("pixels in common at the start:", dict(zip(shifts.tolist(), common, strict
 assert back[0] > 0.7, "the digit is not found from where it lies"
 assert common[-1] == 0 and back[-1] < 0.2, "no stroke in common, and found all the same"
 
+
 # %% [markdown]
 # As long as a good part of the strokes overlaps, the descent finds home, also from many
 # pixels away. Beyond that, moving the grid a little changes nothing for the better.

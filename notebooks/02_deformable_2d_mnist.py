@@ -111,6 +111,7 @@ print(f"centres {np.median(apart):.1f} pixels apart in the median", end=", ")
 print(f"{apart.max():.1f} at most")
 assert np.median(apart) < 2
 
+
 # %% [markdown]
 # In notebook 01 one fixed seven served for all. Here *any* seven goes to any other, in
 # training and in the test: test image $i$ is to become test image $i - 1$. No pair is
@@ -189,6 +190,7 @@ ours, theirs = keras.Model(pair, unet(*pair)), networks.unet(shape, ENCODER, DEC
 theirs.set_weights(ours.get_weights())
 answers = [np.asarray(network([test[:1], goal[:1]])) for network in (ours, theirs)]
 print("as the helper's:", np.allclose(*answers, atol=1e-5))
+
 
 # %% [markdown]
 # Three strides take 32 pixels a side down to 4, three repetitions bring them back, and
@@ -270,6 +272,7 @@ network, history = train(0, LAMBDA, progress=True)
 minutes = (time.perf_counter() - start) / 60
 trained["direct", LAMBDA] = network
 show.loss_curve(history, x="step", y="loss", size=(5.6, 2.4))
+
 
 # %% [markdown]
 # The second argument of `train` is λ; the first one, `squarings=0`, says that the
@@ -363,6 +366,7 @@ def portrait(found, i, title=""):
 
 
 portrait(direct, case)
+
 
 # %% [markdown]
 # Arrows start on the fixed digit and point to where its strokes are to be found. The

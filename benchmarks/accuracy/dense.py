@@ -20,6 +20,8 @@ METHODS = {
     "dipy_syn": classical.dipy_syn,
     "ants_syn_cc": classical.ants_syn_cc,
     "refined_affine": learned.refined_affine,
+    "voxelmorph_lncc": learned.voxelmorph_lncc,
+    "voxelmorph_mse": learned.voxelmorph_mse,
     "voxelmorph_diffeomorphic": learned.voxelmorph_diffeomorphic,
     "learned": learned.learned_dense,
     "refined": learned.refined_dense,

@@ -47,12 +47,23 @@ def command(moving, fixed):
     return _measured(_command, moving, fixed, 15)
 
 
-def voxelmorph_diffeomorphic(moving, fixed):
+def voxelmorph_lncc(moving, fixed):
     """Register with VoxelMorph, which knows one fixed scan, after the refined affine.
 
-    The network of `models/train_voxelmorph.py` with a velocity at half the resolution.
+    The networks of `models/train_voxelmorph.py`; this one gives a displacement and
+    learned from the local NCC.
     """
-    return _measured(_voxelmorph, moving, fixed, AFFINE_STEPS)
+    return _measured(_voxelmorph["lncc"], moving, fixed, AFFINE_STEPS)
+
+
+def voxelmorph_mse(moving, fixed):
+    """As `voxelmorph_lncc`, having learned from mean squares."""
+    return _measured(_voxelmorph["mse"], moving, fixed, AFFINE_STEPS)
+
+
+def voxelmorph_diffeomorphic(moving, fixed):
+    """As `voxelmorph_lncc`, with a velocity at half the resolution."""
+    return _measured(_voxelmorph["diffeomorphic"], moving, fixed, AFFINE_STEPS)
 
 
 def _measured(register, moving, fixed, steps):
@@ -91,12 +102,18 @@ def _command(moving, fixed, steps):
     return runtime.dense(moving, fixed, start, steps=steps)
 
 
-def _voxelmorph(moving, fixed, steps):
+def _by_voxelmorph(moving, fixed, steps, kind):
     from registration import dense
 
     start = _affine(moving, fixed, steps)
-    model, use_mask = _model("voxelmorph_diffeomorphic"), _keeps_skull(fixed)
+    model, use_mask = _model(f"voxelmorph_{kind}"), _keeps_skull(fixed)
     return dense.register(moving, fixed, model, start, use_mask=use_mask)
+
+
+_voxelmorph = {
+    kind: functools.partial(_by_voxelmorph, kind=kind)
+    for kind in ("lncc", "mse", "diffeomorphic")
+}
 
 
 def _keeps_skull(scan):
