@@ -119,9 +119,9 @@ twelve = models.load("affine_t1")
 
 
 def brain(scan):
-    """Return a scan with its intensities in [0, 1] and without its skull."""
-    image = intensity.scaled(scan.image)
-    return dataclasses.replace(scan, image=image).stripped()
+    """Return a scan without its skull and with its intensities in [0, 1]."""
+    scan = scan.stripped()
+    return dataclasses.replace(scan, image=intensity.scaled(scan.image))
 
 
 fixed = brain(scans.fixed.scan(0))
