@@ -31,7 +31,7 @@
 # - what a good start is worth, and passes from coarse to fine;
 # - what a brighter scan does to the loss;
 # - how to look at the result, at its worst case above all;
-# - what supervision gains on pairs whose answer is known, and loses on all others.
+# - that supervision hardly helps on pairs whose answer is known, and loses on others.
 #
 # **What you'll need.** Notebook 01, and the look at the scans in
 # [notebook 03](03_t1_scans.ipynb). In the quick profile it takes about four minutes on
@@ -698,8 +698,10 @@ rows = [
 ]
 columns = ("", "known pairs: TRE (mm)", "real pairs: Dice", "brain-mask Dice")
 if scans.source == "ixi":
-    assert tre["supervised"].mean() < tre["unsupervised"].mean() - 0.2
-    assert tre["unsupervised"].mean() < tre["before"].mean() - 4
+    off = tre["supervised"] - tre["unsupervised"]
+    print(f"TRE with a teacher: {off.mean():+.1f} mm, with a spread of {off.std():.1f}")
+    assert abs(off.mean()) < off.std() and abs(off.mean()) < 2
+    assert max(tre[name].mean() for name in networks_by_teacher) < 15
     gain = overlap["unsupervised"] - overlap["supervised"]
     ahead = np.mean(gain > 0)
     print(f"Dice without a teacher: {gain.mean():+.3f}, better in {ahead:.0%}")
@@ -708,10 +710,11 @@ if scans.source == "ixi":
 show.table(columns, rows)
 
 # %% [markdown]
-# Each dot is a test head, each line a mean. On known pairs the teacher's network is
-# ahead, by a part of a millimetre in the mean, which is little beside the spread. On
-# real pairs it is clearly behind, on nearly every head. Both have seen the same
-# pictures, so it is not the *pairs* that made the difference: it is what was asked.
+# Each dot is a test head, each line a mean. On known pairs, the teacher's own ground,
+# the two are too close to call: their difference is small beside its spread from head
+# to head, and on another processor its sign may change. On real pairs the teacher's
+# network is clearly behind, on nearly every head. Both have seen the same pictures, so
+# it is not the *pairs* that made the difference: it is what was asked.
 #
 # A likely reason: two pictures of the same head can be matched detail by detail, and
 # whoever is told the truth may learn to rely on details that no second person has. The
@@ -729,7 +732,7 @@ show.table(columns, rows)
 # 3. The NCC does not mind how bright a scan is; mean squares do.
 # 4. Judge by labels that no loss has seen, and look at the worst case, not at the mean.
 # 5. A teacher who knows the truth knows it for pairs of one head only. What is learned
-#    from that is a little more exact there, and carries over to two heads clearly less
+#    from that is hardly more exact there, and carries over to two heads clearly less
 #    well than what is learned from the pictures alone.
 #
 # ## Knobs

@@ -10,7 +10,6 @@ stored, heads keep their skulls, or both brains are found by the stored network 
 import argparse
 import dataclasses
 import functools
-import os
 import pathlib
 import sys
 
@@ -22,7 +21,7 @@ import pandas
 from benchmarks import jobs
 from helpers import metrics
 from registration import affine, dense, masks, models
-from registration.scans import cohort, nifti
+from registration.scans import cohort, download, nifti
 
 KEYS = ("head", "input", "affine", "stage")
 COLUMNS = (*KEYS, "dice", "structures", "folded_percent")
@@ -33,7 +32,7 @@ STEPS = {"affine": 0, "affine refined": 12, "dense": 0, "dense refined": 30}
 
 def folder():
     """Return where the heads lie."""
-    return pathlib.Path(os.environ["REGISTRATION_DATA"]) / "elsewhere"
+    return download.cache_folder() / "elsewhere"
 
 
 def structures(labels, table, scheme, other):

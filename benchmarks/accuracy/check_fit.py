@@ -1,0 +1,163 @@
+"""Fit the models of `registration.check` to registrations whose error is known.
+
+Two for the affine and two for the deformation: a logistic regression for the risk that
+the overlap is below nine tenths of the best, and a linear one for the logarithm of the
+error. `failures.py` makes the table that they are fitted to.
+"""
+
+import json
+
+import numpy as np
+import pandas
+from scipy import stats
+
+from registration import check
+
+STAGES = ("affine", "dense")
+# Kinds of damage that the fit does not see.
+KEPT_ASIDE = ("thick", "drift", "cropped", "turned")
+BAD, GROSS_MM = 0.9, 10.0
+# Share of the good training rows beyond the two thresholds, doubtful and failed.
+ALARMS = {"doubtful": 0.05, "failed": 0.01}
+RIDGE, LIMIT = 1.0, 6.0
+LEAST_MM = 0.1
+
+
+def store(rows, results, path):
+    """Fit, judge the test scans, write tables and models.
+
+    Args:
+        rows: `pandas.DataFrame`, see `failures.py`.
+        results: Folder of the tables.
+        path: File of the models, `check.json`.
+    """
+    rows = rows.assign(
+        kind=rows["damage"].str.split().str[0],
+        bad=rows["dice"] < BAD * rows["best_dice"],
+        gross=rows["error_mm"] > GROSS_MM,
+    )
+    fitted = {}
+    for stage in STAGES:
+        chosen = (rows["stage"] == stage) & (rows["split"] == "train")
+        chosen &= ~rows["kind"].isin(KEPT_ASIDE)
+        fitted[stage] = fit(rows[chosen])
+    text = json.dumps(fitted, indent=2) + "\n"
+    path.write_text(text)
+    told = [check.judge(row, row["stage"], fitted) for row in rows.to_dict("records")]
+    rows["level"] = [one.level for one in told]
+    rows["risk"] = [one.risk for one in told]
+    rows["said_mm"] = [one.error_mm for one in told]
+    rows = rows[rows["split"] == "test"]
+    curves, table = [], []
+    for stage in STAGES:
+        part = rows[rows["stage"] == stage]
+        aside = part["kind"].isin(KEPT_ASIDE)
+        for name, some in (("known", part[~aside]), ("kept aside", part[aside])):
+            table.append({"stage": stage, "damage": name} | scores(some))
+            curves.append(roc(some).assign(stage=stage, damage=name))
+    pandas.DataFrame(table).round(4).to_csv(results / "check.csv", index=False)
+    every = pandas.concat(curves)[["stage", "damage", "false_alarms", "caught"]]
+    every.round(4).to_csv(results / "check_roc.csv", index=False)
+    groups = rows.groupby(["stage", "kind"])
+    by_kind = groups.apply(by_damage, include_groups=False).round(3)
+    by_kind.to_csv(results / "check_damage.csv")
+
+
+def fit(table, names=tuple(check.NAMES)):
+    """Fit the two models of one stage, and set the thresholds.
+
+    Args:
+        table: `pandas.DataFrame` with the columns `names`, `bad` and `error_mm`.
+        names: The measures to use.
+
+    Returns:
+        Dict as `check.judge` takes it for a stage.
+    """
+    values, bad = table[list(names)].to_numpy("float64"), table["bad"].to_numpy()
+    # The middle of what is good: a broken scan must not say what is usual.
+    middle = np.median(values[~bad], axis=0)
+    spread = np.maximum(values[~bad].std(axis=0), 1e-3)
+    scaled = np.clip((values - middle) / spread, -LIMIT, LIMIT)
+    design = np.column_stack([scaled, np.ones(len(scaled))])
+    penalty = np.diag([RIDGE] * len(names) + [0.0])
+    risk = _logistic(design, bad, penalty)
+    error = np.log(np.maximum(table["error_mm"].to_numpy("float64"), LEAST_MM))
+    line = np.linalg.solve(design.T @ design + penalty, design.T @ error)
+    chance = 1 / (1 + np.exp(-design @ risk))
+    return {
+        "names": list(names),
+        "middle": middle.tolist(),
+        "spread": spread.tolist(),
+        "limit": LIMIT,
+        "risk": {"weights": risk[:-1].tolist(), "offset": float(risk[-1])},
+        "error": {"weights": line[:-1].tolist(), "offset": float(line[-1])},
+        "thresholds": [
+            float(np.quantile(chance[~bad], 1 - share)) for share in ALARMS.values()
+        ],
+    }
+
+
+def _logistic(design, bad, penalty, steps=50):
+    """Return the weights of a logistic regression, by Newton's method."""
+    weights = np.zeros(design.shape[1])
+    for _ in range(steps):
+        chance = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        hessian = (design * (chance * (1 - chance))[:, None]).T @ design + penalty
+        slope = design.T @ (bad - chance) - penalty @ weights
+        step = np.linalg.solve(hessian + 1e-9 * np.eye(len(hessian)), slope)
+        weights += step
+        if np.abs(step).max() < 1e-6:
+            return weights
+    raise ValueError(f"the fit does not settle. Received: a last step of {step}")
+
+
+def scores(rows):
+    """Return how well the check knows good from bad, and how far off it says."""
+    alarm, bad = rows["level"] != "good", rows["bad"]
+    ratio = rows["said_mm"] / rows["error_mm"].clip(lower=LEAST_MM)
+    return {
+        "rows": len(rows),
+        "bad": int(bad.sum()),
+        "auc": auc(rows["risk"], bad),
+        "bad_caught": alarm[bad].mean(),
+        "false_alarms": alarm[~bad].mean(),
+        "called_failed_though_good": (rows["level"] == "failed")[~bad].mean(),
+        "gross": int(rows["gross"].sum()),
+        "gross_caught": alarm[rows["gross"]].mean(),
+        "within_factor_two": ((ratio > 0.5) & (ratio < 2)).mean(),
+    }
+
+
+def by_damage(rows):
+    """Return what happened to one kind of damage."""
+    bad = rows["bad"]
+    missed = rows[bad & (rows["level"] == "good")]
+    return pandas.Series(
+        {
+            "rows": len(rows),
+            "bad": bad.sum(),
+            "bad_missed": len(missed),
+            "gross": rows["gross"].sum(),
+            "gross_missed": (rows["gross"] & (rows["level"] == "good")).sum(),
+            "false_alarms": (~bad & (rows["level"] != "good")).sum(),
+            "dice_of_the_missed": missed["dice"].mean(),
+        }
+    )
+
+
+def auc(risk, bad):
+    """Return the area under the ROC curve: that a bad one has more risk than a good."""
+    bad, ranks = np.asarray(bad, bool), stats.rankdata(risk)
+    high, low = bad.sum(), (~bad).sum()
+    if not high or not low:
+        return float("nan")
+    return float((ranks[bad].sum() - high * (high + 1) / 2) / (high * low))
+
+
+def roc(rows, points=101):
+    """Return the share of the bad that is caught at each share of false alarms."""
+    good, bad = rows["risk"][~rows["bad"]], rows["risk"][rows["bad"]]
+    shares = np.linspace(0, 1, points)
+    limits = np.quantile(good, 1 - shares) if len(good) else np.zeros(points)
+    caught = [float((bad >= limit).mean()) for limit in limits]
+    return pandas.DataFrame({"false_alarms": shares, "caught": caught})

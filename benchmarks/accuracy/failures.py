@@ -1,0 +1,196 @@
+"""Registrations whose error is known, and what `registration.check` says of them.
+
+`python -m benchmarks.accuracy.failures`. A pair of heads is registered as it is, twelve
+and fifteen steps of refinement included; that is the best that this pair allows. Then
+it is spoiled in many ways (`damage.py`) and registered again, one pass or refined, the
+brains found by the network or taken from the labels, after the affine and after the
+deformation. Dice says what was lost, and the distance from the best transform by how
+many millimetres. The models of the check are fitted to pairs of training scans, without
+some kinds of damage; thresholds are set there too. Test scans are judged afterwards.
+"""
+
+import argparse
+import dataclasses
+import multiprocessing
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import pandas
+import tqdm
+
+from benchmarks import jobs, table
+from benchmarks.accuracy import check_fit, damage
+from registration import check, masks, quality, runtime
+from registration import transform as transforms
+from registration.scans import cohort
+
+KEYS = ("split", "moving", "fixed", "damage", "stage", "refined", "masks")
+TRUTH = ("dice", "best_dice", "error_mm")
+COLUMNS = (*KEYS, *TRUTH, *check.NAMES)
+PAIRS = {"train": 40, "test": 25}
+STEPS = {"affine": 12, "dense": 15}
+SOME = 2000
+SEED = 0
+
+
+def pairs(split):
+    """Return pairs of the cohort's scans, half of them to its fixed scan.
+
+    Args:
+        split: `"train"` or `"test"`.
+
+    Returns:
+        List of `(moving, fixed)`, each a number of the split; -1 is the fixed scan.
+    """
+    rng = np.random.default_rng((SEED, len(split)))
+    order = rng.permutation(len(getattr(_scans(), split)))[: PAIRS[split]]
+    others = np.roll(order, 1)
+    return [
+        (int(one), int(other) if number % 2 else -1)
+        for number, (one, other) in enumerate(zip(order, others, strict=True))
+    ]
+
+
+def rows(task):
+    """Register one pair in every way; return its rows.
+
+    Args:
+        task: Split, number of the moving scan, number of the fixed one.
+
+    Returns:
+        List of dicts.
+    """
+    split, number, other = task
+    some = getattr(_scans(), split)
+    moving = some.scan(number)
+    fixed = _scans().fixed.scan(0) if other < 0 else some.scan(other)
+    moving, fixed = (dataclasses.replace(s, landmarks=None) for s in (moving, fixed))
+    names = {"split": split, "moving": moving.name, "fixed": fixed.name}
+    rng = np.random.default_rng((SEED, len(split), number))
+    best, made = None, []
+    for kind, spoil in (("none", damage.none), *damage.KINDS.items()):
+        first = best is None
+        here, there = spoil(rng, moving, fixed)
+        refined = first or rng.random() < 0.25
+        given = rng.random() < 0.5 or kind in ("skull_one_side", "skull_both", "half")
+        keys = {"damage": kind, "refined": refined, "masks": "labels"}
+        if not given and not first:
+            keys["masks"] = "found"
+            try:
+                here, there = (
+                    dataclasses.replace(s, mask=masks.find(s)) for s in (here, there)
+                )
+            except ValueError:
+                # The command ends here, and says why: nothing to be judged.
+                continue
+        stages = registered(here, there, refined)
+        if first:
+            best = stages["dense"]
+            best_dice = _dice(best, moving, fixed)
+        # The header that was changed leads from the one world to the other.
+        matrix = here.affine @ np.linalg.inv(moving.affine)
+        truth = transforms.Transform([matrix]) @ best
+        found = {(stage, kind): one for stage, one in stages.items()}
+        if first:
+            for name, wrong in damage.SPOILED.items():
+                for count in range(3):
+                    key = "dense", f"{name} {count}"
+                    found[key] = wrong(rng, best, fixed)
+        other_way = runtime.affine(there.stripped(), here.stripped())
+        for (stage, name), one in found.items():
+            made.append(
+                names
+                | keys
+                | {"stage": stage, "damage": name}
+                | judged(one, here, there, other_way)
+                | {"best_dice": best_dice, "error_mm": missed(one, truth, fixed)}
+                | {"dice": _dice(one, dataclasses.replace(here, labels=moving.labels),
+                                 dataclasses.replace(there, labels=fixed.labels))}
+            )  # fmt: skip
+    return made
+
+
+def registered(moving, fixed, refined):
+    """Register as the command does; return the transforms after its two stages."""
+    moving, fixed = moving.stripped(), fixed.stripped()
+    steps = STEPS if refined else dict.fromkeys(STEPS, 0)
+    rough = runtime.affine(moving, fixed, steps=steps["affine"])
+    return {
+        "affine": rough,
+        "dense": runtime.dense(moving, fixed, rough, steps=steps["dense"]),
+    }
+
+
+def judged(found, moving, fixed, other_way):
+    """Return what the check measures of a registration, without any label."""
+    bare = [dataclasses.replace(scan, labels=None) for scan in (moving, fixed)]
+    moved = found.apply(dataclasses.replace(bare[0], mask=None), fixed.grid)
+    try:
+        back = found.inverse()
+    except ValueError:
+        back = None
+    numbers = quality.measured(found, *bare, moved, back)
+    gap = check.gap(found, other_way, fixed)
+    return check.measures(numbers, *bare, moved, found, gap)
+
+
+def missed(found, truth, fixed):
+    """Return the mean distance of two transforms in the fixed brain, mm."""
+    places = np.argwhere(fixed.labels > 0)
+    places = places[:: max(1, len(places) // SOME)].astype("float64")
+    here = transforms.Transform([fixed.affine]).points(places)
+    gap = found.points(here) - truth.points(here)
+    return float(np.linalg.norm(gap, axis=1).mean())
+
+
+def _dice(found, moving, fixed):
+    bare = dataclasses.replace(moving, mask=moving.labels > 0)
+    moved = found.apply(bare, fixed.grid)
+    return quality.mean_dice(fixed.labels, moved.labels)
+
+
+_cohort = []
+
+
+def _scans():
+    """Load the cohort, once a process."""
+    if not _cohort:
+        _cohort.append(cohort.load("ixi", 2.0, progress=False))
+    return _cohort[0]
+
+
+def main(argv=None):
+    """Measure what has no row yet, fit the check to it, judge the test scans."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--results", type=pathlib.Path, default=jobs.RESULTS)
+    add("--model", type=pathlib.Path, default=check.PATH)
+    add("--workers", type=int, default=2)
+    add("--limit", type=int, help="only so many pairs of a split")
+    options = parser.parse_args(argv)
+    path = options.results / "failures.csv"
+    done = {key[:3] for key in table.finished(path, KEYS)}
+    tasks = [(s, *p) for s in PAIRS for p in pairs(s)[: options.limit]]
+    # Both splits grow alike, so that a run that was stopped can be used.
+    tasks.sort(key=lambda task: tasks.index(task) % PAIRS["train"])
+    tasks = [task for task in tasks if _names(task) not in done]
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        for made in tqdm.tqdm(pool.imap_unordered(rows, tasks), total=len(tasks)):
+            for row in made:
+                table.append(path, row, COLUMNS)
+    check_fit.store(pandas.read_csv(path), options.results, options.model)
+    return 0
+
+
+def _names(task):
+    split, number, other = task
+    some = getattr(_scans(), split)
+    fixed = _scans().fixed.scan(0) if other < 0 else some.scan(other)
+    return split, some.scan(number).name, fixed.name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
