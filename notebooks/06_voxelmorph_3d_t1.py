@@ -535,6 +535,7 @@ for ax, (knob, rows) in zip(grid_of_axes.flat, knobs.groupby("knob"), strict=Tru
     ax.plot(*star, "*", color="tab:orange", markersize=14)
     text = f"{getattr(settings, knob)}, here, {STEPS} steps"
     ax.annotate(text, star, xytext=(0, -16), textcoords="offset points", ha="center")
+    ax.margins(0.15)
 picture.supxlabel("spread of the log-Jacobian")
 picture.supylabel("Dice")
 picture
@@ -559,14 +560,15 @@ show.table(extent.round(3).reset_index())
 
 
 # %% [markdown]
-# The weight is the knob that matters: over three decades the spread falls all the way,
-# and the Dice climbs, has a broad top, and begins to fall. The most similar pictures,
-# far right, do not have the best anatomy. Small windows do better than the nine of the
-# paper, at this grid. Squarings hardly matter as long as nothing folds. A quarter of
-# the resolution is too coarse; the full one costs several times as much as half of it
-# and brings nothing. None of these rows is the end of a training; what is best after
-# 600 steps need not be best after thousands. It is the first thing to try, and it says
-# what a fair comparison owes to both sides: the same search.
+# (The stars lie lower, after a fifth of the steps, and further left: the fields have
+# not grown yet.) The weight is the knob that matters: over three decades the spread
+# falls all the way, and the Dice climbs, has a broad top, and begins to fall. The most
+# similar pictures, far right, do not have the best anatomy. Small windows do better
+# than the nine of the paper, at this grid. Squarings hardly matter as long as nothing
+# folds. A quarter of the resolution is too coarse; the full one costs several times as
+# much as half of it and brings nothing. None of these rows is the end of a training;
+# what is best after 600 steps need not be best after thousands. It is the first thing
+# to try, and it says what a fair comparison owes to both sides: the same search.
 #
 # ## Read the field
 # A picture that fits is no proof. Three pictures of the field itself, in one axial
@@ -653,14 +655,17 @@ stored = stored[(stored["targets"] == "fixed") & (stored["input"] == "stripped")
 stored = stored[stored["pairs"] == stored["of"]].set_index("method")
 ours = [one for one in KINDS if one in stored.index]
 rows = ["refined_affine", *ours, "ants_syn", "dipy_syn"]
-assert stored.loc[ours, "dice"].max() > stored.loc["ants_syn", "dice"] + 0.02
-assert stored.loc[ours, "seconds"].max() < stored.loc["ants_syn", "seconds"] / 5
+dice, seconds = stored["dice"], stored["seconds"]
+assert dice[ours[0]] > max(dice["ants_syn"], dice["dipy_syn"]) + 0.01
+assert abs(dice[ours[2]] - dice["dipy_syn"]) < 0.01
+assert seconds[ours].max() < seconds[["ants_syn", "dipy_syn"]].min() / 5
 columns = ["dice", "dice_sd", "folding", "log_jacobian_sd", "inverse_mm", "seconds"]
 show.table(stored.loc[rows, columns].round(3).reset_index())
 
 # %% [markdown]
-# In a fraction of the time the best VoxelMorph passes SyN as ANTs ships it. Whether it
-# passes SyN as DIPY ships it, the table says.
+# In a fraction of the time the original with the local NCC passes SyN as ANTs and as
+# DIPY ship it, at the price of a few folds; the diffeomorphic one is level with DIPY's
+# and does not fold. All of them to the one head that VoxelMorph was trained with.
 #
 # ## A pitfall: the head it knows
 # The numbers above are of one fixed head, the one that it was trained with. Nothing in
@@ -680,14 +685,14 @@ for i in range(count):
 gain_other = np.subtract(*np.transpose(other)[::-1]).mean()
 gain_known = (results[NAME]["dice"] - results["affine"]["dice"])[:count].mean()
 if scans.source == "ixi":
-    assert gain_other < gain_known - 0.005
+    assert gain_other < gain_known - 0.01
 rows = [("the head it knows", f"{gain_known:+.3f}"), ("another", f"{gain_other:+.3f}")]
 show.table((f"{count} test heads to", "Dice over the affine"), rows)
 
 # %% [markdown]
-# The picture still looks plausible, and a good part of the gain is gone. A network that
-# was trained with one fixed scan is a network *for* that scan. `dense_t1`, in notebook
-# 08, was trained on any pair.
+# The picture looks as plausible as before, and a part of the gain is gone. A network
+# that was trained with one fixed scan is a network *for* that scan. `dense_t1`, in
+# notebook 08, was trained on any pair.
 #
 # ## Five key points
 # 1. Chain transforms, then read the scan once; a second interpolation blurs.

@@ -103,7 +103,7 @@ import numpy as np
 import pandas as pd
 
 settings = profile.choose(
-    quick={"train": 12, "test": 3, "trial": 24, "coarse": 240, "steps": 64, "force": 5},
+    quick={"train": 12, "test": 3, "trial": 24, "coarse": 100, "steps": 24, "force": 5},
     full={"train": 125, "test": 25, "trial": 600, "coarse": 6000, "steps": 6000}
     | {"force": 5},
 )
