@@ -445,8 +445,9 @@ twelve_numbers = heads["affine"]
 assert (equal["high"] < 0).all()
 assert twelve_numbers["refined_affine"] < twelve_numbers["learned_affine"] - 0.01
 assert equal["fixed_mask"]["affine", "refined_affine"] > max(twelve_numbers)
-assert (equal["difference"].drop(("dense", "voxelmorph_diffeomorphic")) > -0.06).all()
-assert equal["difference"]["dense", "voxelmorph_diffeomorphic"] < -0.065
+most = "dense", "voxelmorph_diffeomorphic"
+others = equal["difference"].drop(most)
+assert equal["difference"][most] < others.min() - 0.005
 for kind in (heads, brains):
     others = kind["dense"].drop("refined")
     assert kind["dense", "refined"] > others.max() + 0.03
