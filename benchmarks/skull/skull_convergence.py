@@ -26,8 +26,8 @@ KEYS = ("source", "level", "trained", "seed", "steps")
 COLUMNS = (*KEYS, "scans", "start", "dice", "dice_sd", "brain_dice", "seconds")
 BATCH = {"affine": 4, "dense": 1}
 MEASURED = {
-    "affine": (50, 100, 200, 400, 800, 1600),
-    "dense": (50, 100, 200, 400, 800, 1600),
+    "affine": (50, 100, 200, 400, 800),
+    "dense": (50, 100, 200, 400, 800),
 }
 SEEDS = (0, 1, 2)
 MARGIN = 8
