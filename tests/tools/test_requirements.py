@@ -99,7 +99,8 @@ def test_the_hosted_service_has_versions_inside_the_ranges_and_lacks_what_it_fet
 
 
 def test_the_other_backends_replace_tensorflow_and_nothing_else():
-    expected = names(READER) - {"tensorflow"} | {"jax", "torch", "pytest"}
+    expected = names(READER) - {"tensorflow"}
+    expected |= {"hypothesis", "jax", "torch", "pytest"}
     assert names("requirements/backends.txt") == expected
 
 
