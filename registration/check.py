@@ -34,6 +34,7 @@ NAMES = {
     "size": "what was taken for a brain has not the size of one",
     "disagreement": "registered the other way round, the affine is another one",
     "turn": "the heads are turned against each other by more than people lie",
+    "bend": "the deformation moves the brain far",
     "texture": "the scans are noisy or blurred, unlike those the networks know",
 }
 
@@ -92,6 +93,7 @@ def measures(numbers, moving, fixed, moved, found, gap_mm):
         "size": float(np.abs(np.log(litres)).max()),
         "disagreement": float(np.log1p(gap_mm)),
         "turn": _degrees(linear) / 45,
+        "bend": float(np.log1p(_bend_mm(found, fixed))),
         "texture": texture(fixed, moved),
     }
 
@@ -107,9 +109,7 @@ def gap(there, back, fixed):
     Returns:
         The mean distance in mm.
     """
-    places = np.argwhere(fixed.brain())
-    places = places[:: max(1, len(places) // SOME)]
-    here = transform.Transform([fixed.affine]).points(places.astype("float64"))
+    here = _some_points(fixed)
     missed = back.points(transform.Transform([there.affine]).points(here)) - here
     return float(np.linalg.norm(missed, axis=1).mean())
 
@@ -162,6 +162,22 @@ def judge(measured, kind, model=None):
         reasons = ["several measures are a little worse than usual"]
     reasons = [] if level == "good" else [f"{r[0].upper()}{r[1:]}." for r in reasons]
     return Verdict(level, float(risk), float(error), reasons, measured)
+
+
+def _some_points(scan):
+    """Return points of a brain, RAS mm."""
+    places = np.argwhere(scan.brain())
+    places = places[:: max(1, len(places) // SOME)]
+    return transform.Transform([scan.affine]).points(places.astype("float64"))
+
+
+def _bend_mm(found, fixed):
+    """Return by how much the fields move a brain, in the mean."""
+    if found.is_affine:
+        return 0.0
+    here = _some_points(fixed)
+    bent = found.points(here) - transform.Transform([found.affine]).points(here)
+    return float(np.linalg.norm(bent, axis=1).mean())
 
 
 def _degrees(linear):

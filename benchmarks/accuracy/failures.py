@@ -11,6 +11,7 @@ some kinds of damage; thresholds are set there too. Test scans are judged afterw
 
 import argparse
 import dataclasses
+import functools
 import multiprocessing
 import pathlib
 import sys
@@ -22,7 +23,7 @@ import pandas
 import tqdm
 
 from benchmarks import jobs, table
-from benchmarks.accuracy import check_fit, damage
+from benchmarks.accuracy import check_fit, damage, elsewhere
 from registration import check, masks, quality, runtime
 from registration import transform as transforms
 from registration.scans import cohort
@@ -30,21 +31,24 @@ from registration.scans import cohort
 KEYS = ("split", "moving", "fixed", "damage", "stage", "refined", "masks")
 TRUTH = ("dice", "best_dice", "error_mm")
 COLUMNS = (*KEYS, *TRUTH, *check.NAMES)
-PAIRS = {"train": 40, "test": 25}
+PAIRS = {"train": 40, "test": 25, "elsewhere": 12}
 STEPS = {"affine": 12, "dense": 15}
 SOME = 2000
 SEED = 0
 
 
 def pairs(split):
-    """Return pairs of the cohort's scans, half of them to its fixed scan.
+    """Return pairs of heads, half of them to the cohort's fixed scan.
 
     Args:
-        split: `"train"` or `"test"`.
+        split: `"train"`, `"test"`, or `"elsewhere"`: heads of other scanners to test
+            scans.
 
     Returns:
         List of `(moving, fixed)`, each a number of the split; -1 is the fixed scan.
     """
+    if split == "elsewhere":
+        return [(n % 2, n // 2 - 1) for n in range(PAIRS[split])]
     rng = np.random.default_rng((SEED, len(split)))
     order = rng.permutation(len(getattr(_scans(), split)))[: PAIRS[split]]
     others = np.roll(order, 1)
@@ -64,12 +68,9 @@ def rows(task):
         List of dicts.
     """
     split, number, other = task
-    some = getattr(_scans(), split)
-    moving = some.scan(number)
-    fixed = _scans().fixed.scan(0) if other < 0 else some.scan(other)
-    moving, fixed = (dataclasses.replace(s, landmarks=None) for s in (moving, fixed))
+    moving, fixed = _pair(task)
     names = {"split": split, "moving": moving.name, "fixed": fixed.name}
-    rng = np.random.default_rng((SEED, len(split), number))
+    rng = np.random.default_rng((SEED, len(split), number, other + 1))
     best, made = None, []
     for kind, spoil in (("none", damage.none), *damage.KINDS.items()):
         first = best is None
@@ -152,14 +153,37 @@ def _dice(found, moving, fixed):
     return quality.mean_dice(fixed.labels, moved.labels)
 
 
-_cohort = []
+def _pair(task):
+    """Return the two scans of a task, with masks and labels that mean the same."""
+    split, number, other = task
+    some = _scans().test if split == "elsewhere" else getattr(_scans(), split)
+    fixed = _scans().fixed.scan(0) if other < 0 else some.scan(other)
+    if split != "elsewhere":
+        moving = some.scan(number)
+    else:
+        moving, table, scheme = _heads()[number]
+        shared = elsewhere.structures(fixed.labels, table, "ixi", scheme)
+        fixed = dataclasses.replace(fixed, labels=shared)
+    return [dataclasses.replace(scan, landmarks=None) for scan in (moving, fixed)]
 
 
+@functools.cache
+def _heads():
+    """Return the whole heads of other scanners, each with the mask of its brain."""
+    heads = list(elsewhere.heads())
+    brains = {head[0]: head[1].image > 0 for head in heads if head[4] == "brain"}
+    # Colin27 comes once as a brain and once as a head; one has to be enough.
+    last = {name: (scan, table, scheme) for name, scan, table, scheme, _ in heads}
+    return [
+        (dataclasses.replace(scan, mask=brains[name], name=name), table, scheme)
+        for name, (scan, table, scheme) in last.items()
+    ]
+
+
+@functools.cache
 def _scans():
     """Load the cohort, once a process."""
-    if not _cohort:
-        _cohort.append(cohort.load("ixi", 2.0, progress=False))
-    return _cohort[0]
+    return cohort.load("ixi", 2.0, progress=False)
 
 
 def main(argv=None):
@@ -175,8 +199,8 @@ def main(argv=None):
     done = {key[:3] for key in table.finished(path, KEYS)}
     tasks = [(s, *p) for s in PAIRS for p in pairs(s)[: options.limit]]
     # Both splits grow alike, so that a run that was stopped can be used.
-    tasks.sort(key=lambda task: tasks.index(task) % PAIRS["train"])
-    tasks = [task for task in tasks if _names(task) not in done]
+    place = {task: pairs(task[0]).index(task[1:]) for task in tasks}
+    tasks = [t for t in sorted(tasks, key=place.get) if _names(t) not in done]
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         for made in tqdm.tqdm(pool.imap_unordered(rows, tasks), total=len(tasks)):
             for row in made:
@@ -186,10 +210,8 @@ def main(argv=None):
 
 
 def _names(task):
-    split, number, other = task
-    some = getattr(_scans(), split)
-    fixed = _scans().fixed.scan(0) if other < 0 else some.scan(other)
-    return split, some.scan(number).name, fixed.name
+    """Return the key of a task: its split and the names of its two scans."""
+    return (task[0], *(scan.name for scan in _pair(task)))
 
 
 if __name__ == "__main__":
