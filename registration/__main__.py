@@ -18,6 +18,7 @@ from registration import mendable
 # of its matrix products wait for each other (1 mm, two cores: 18 s instead of 2).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+FAILED = 3
 MODULE = "python -m registration"
 EXAMPLES = """\
 examples:
@@ -47,7 +48,11 @@ written into DIR:
   inverse_*         all of these the other way, with --inverse
   report.html       pictures, scorecard, warnings; registration.json the same numbers
 
-exit code: 0 done, 2 something given cannot be used (one line says what), 130 stopped.
+A verdict comes with it: good, doubtful or failed, with its reasons and the error to
+expect in mm. Where it is failed, other ways are tried, and a line says which.
+
+exit code: 0 done, 2 something given cannot be used (one line says what), 3 done, but the
+registration failed by its verdict: look before you use it, 130 stopped.
 """
 APPLY = """\
 Carry IMAGE through stored transforms, with one interpolation. Reads what `pair`, ANTs
@@ -84,14 +89,14 @@ def main(argv=None):
 
     Returns:
         The exit code: 0 done, 1 a fault of the program, 2 something given cannot be
-        used, 130 stopped by Ctrl-C, 143 by SIGTERM.
+        used, 3 done but failed by the verdict, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     program = _program()
     options = _parser(program).parse_args(words)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        options.run(options, [*program.split(), *words])
+        return options.run(options, [*program.split(), *words])
     except (mendable.InputError, OSError) as error:
         text = " ".join(str(error).split())
         print(f"{program}: error: {text}", file=sys.stderr)
@@ -109,7 +114,6 @@ def main(argv=None):
         return 143 if isinstance(stopped, _Terminated) else 130
     finally:
         signal.signal(signal.SIGTERM, before)
-    return 0
 
 
 class _Terminated(KeyboardInterrupt):
@@ -195,6 +199,11 @@ def _parser(program):
     )
     add("--bids", action="store_true", help="names and sidecars of a BIDS derivative")
     add("--no-report", action="store_true", help="draw no report.html: faster")
+    add(
+        "--no-retry",
+        action="store_true",
+        help="keep the first result, whatever the check says of it",
+    )
     add("--json", action="store_true", help="print the numbers as JSON")
     _add_common(pair, "results of an earlier run")
     pair.set_defaults(run=_pair)
@@ -262,7 +271,7 @@ def _progress(options):
 
 
 def _pair(options, command):
-    from registration import pair, report
+    from registration import check, pair, report
 
     record = pair.pair(
         options.moving,
@@ -280,6 +289,7 @@ def _pair(options, command):
         force=options.force,
         bids=options.bids,
         report=not options.no_report,
+        retry=not options.no_retry,
         command=command,
         tell=_progress(options),
     )
@@ -293,7 +303,9 @@ def _pair(options, command):
     elif not options.quiet:
         pages = [name for name in record["files"] if name.endswith(".html")]
         made = options.out.joinpath(*pages)
-        print(f"{made}: {record['seconds_total']:.1f} s")
+        said = check.sentence(record["verdict"])
+        print(f"{made}: {record['seconds_total']:.1f} s, {said}")
+    return FAILED if record["verdict"]["level"] == "failed" else 0
 
 
 def _apply(options, command):
@@ -311,6 +323,7 @@ def _apply(options, command):
     )
     if not options.quiet:
         print(options.out)
+    return 0
 
 
 if __name__ == "__main__":

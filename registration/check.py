@@ -164,6 +164,20 @@ def judge(measured, kind, model=None):
     return Verdict(level, float(risk), float(error), reasons, measured)
 
 
+def sentence(verdict):
+    """Say a verdict in a line.
+
+    Args:
+        verdict: Dict of what a `Verdict` holds.
+
+    Returns:
+        str, such as `"failed (error about 14 mm): The outlines ... do not meet."`.
+    """
+    reasons = " ".join(verdict["reasons"])
+    about = f"{verdict['level']} (error about {verdict['error_mm']:.2g} mm)"
+    return f"{about}: {reasons}" if reasons else about
+
+
 def _some_points(scan):
     """Return points of a brain, RAS mm."""
     places = np.argwhere(scan.brain())

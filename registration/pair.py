@@ -7,23 +7,20 @@ import sys
 
 import numpy as np
 
-from registration import bids as bids_names
 from registration import (
+    attempts,
+    finding,
     inputs,
     itk,
-    masks,
-    mendable,
     outputs,
     provenance,
     quality,
-    runtime,
 )
+from registration import bids as bids_names
 from registration import transform as transforms
 from registration.mendable import InputError
 from registration.scans import nifti
 
-KINDS = ("affine", "dense")
-STEPS = {"affine": 12, "dense": 15}
 NAMES = {
     "moved": "moved.nii.gz",
     "labels": "labels.nii.gz",
@@ -61,6 +58,7 @@ def pair(
     force=False,
     bids=False,
     report=True,
+    retry=True,
     command=None,
     tell=None,
 ):
@@ -85,18 +83,21 @@ def pair(
         force: Whether results of an earlier run may be replaced.
         bids: Whether the results are named as a BIDS derivative.
         report: Whether the page with pictures is made.
+        retry: Whether other ways are tried where the check says failed.
         command: The words of the command, for the record; `sys.argv` when None.
         tell: Function of a text, called as the stages begin and end.
 
     Returns:
-        Dict of the numbers and their provenance, as `registration.json` holds them.
+        Dict of the verdict, the numbers and their provenance, as `registration.json`
+        holds them. A registration that failed by the verdict is written all the same.
 
     Raises:
         ValueError: If a file cannot be used or the results cannot be written; it says
             what to do. Nothing is written then.
     """
-    if transform not in KINDS:
-        raise InputError(f"transform must be one of {KINDS}. Received: {transform!r}")
+    kinds = finding.KINDS
+    if transform not in kinds:
+        raise InputError(f"transform must be one of {kinds}. Received: {transform!r}")
     given = {
         "moving": moving,
         "fixed": fixed,
@@ -117,31 +118,30 @@ def pair(
     with outputs.folder(out, force, lambda path: _ours(path, names)) as folder:
         with stages("reading"):
             read = _read(given)
-        scans = read["moving"], read["fixed"]
-        found, notes = find(*scans, transform, refine, read["start"], stages)
-        scans = [
-            dataclasses.replace(scan, mask=mask, labels=read[key])
-            for scan, mask, key in zip(
-                scans, notes.pop("masks"), ("labels", "fixed_labels"), strict=True
-            )
-        ]
-        found = _faded(found)
+        best, tried = attempts.register(
+            read["moving"],
+            read["fixed"],
+            transform,
+            refine,
+            read["start"],
+            stages,
+            labels=(read["labels"], read["fixed_labels"]),
+            retry=retry,
+        )
+        found, numbers, moved = best.found.transform, best.numbers, best.moved
+        scans = best.moving, best.fixed
+        # Where it cannot be found, this says why.
+        back = found.inverse() if inverse and best.back is None else best.back
         for name in names.values():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with stages("moving the scan"):
-            # Nobody asks for the moved mask.
-            bare = [dataclasses.replace(scan, mask=None) for scan in scans]
-            moved = found.apply(bare[0], scans[1].grid)
-        with stages("the way back"):
-            back = _inverse(found, inverse)
-        with stages("measuring"):
-            numbers = quality.measured(found, *scans, moved, back)
-        warnings = quality.warnings(numbers, *scans, found, notes["masks_from"])
+        warnings = quality.warnings(numbers, *scans, found, best.found.masks_from)
+        warnings = [*filter(None, [attempts.sentence(tried)]), *warnings]
         with stages("writing"):
             places = {role: folder / names[role] for role in roles}
             _write(places, "", found, moved, scans[1])
             if inverse:
-                _write(places, "inverse_", back, back.apply(bare[1], scans[0].grid),
+                bare = dataclasses.replace(scans[1], mask=None)
+                _write(places, "inverse_", back, back.apply(bare, scans[0].grid),
                        scans[0])  # fmt: skip
             if points is not None:
                 table = read["points"]
@@ -157,9 +157,17 @@ def pair(
             sys.argv if command is None else command, given, stages
         )
         record = {
+            "verdict": best.verdict._asdict(),
             "numbers": numbers,
             "warnings": warnings,
-            "transform": {"kind": transform, "refined": bool(refine)} | notes,
+            "tried": tried,
+            "transform": {
+                "kind": transform,
+                "refined": bool(refine),
+                "masks_from": best.found.masks_from,
+                "models": best.found.models,
+                "engine": best.found.engine,
+            },
             **record,
         }
         if report:
@@ -173,69 +181,6 @@ def pair(
         }
         places["numbers"].write_text(json.dumps(record, indent=2) + "\n")
     return record
-
-
-def find(moving, fixed, kind, refine, start, stages):
-    """Find the transform between two scans with the stored networks.
-
-    The engine: whatever takes its place needs no more than these arguments.
-
-    Args:
-        moving: `scan.Scan`; without a mask, the brain is found.
-        fixed: `scan.Scan`, the same.
-        kind: One of `KINDS`.
-        refine: Whether the networks' answers are refined for this pair.
-        start: `transform.Transform` to begin with, or None.
-        stages: `provenance.Stages`.
-
-    Returns:
-        The `transform.Transform` and a dict: `masks`, two bool arrays; `masks_from`,
-        how they were come by; `models`, name → sha256; `engine`.
-
-    Raises:
-        ValueError: If a scan has no two intensities to tell apart.
-    """
-    known = [_known_mask(scan) for scan in (moving, fixed)]
-    needed = ["affine_t1"] if start is None or kind == "affine" else []
-    needed += ["dense_t1"] if kind == "dense" else []
-    with mendable.inputs():
-        loaded = {name: runtime.load(name) for name in needed}
-    with stages("finding the brains"):
-        brains = [
-            masks.find(scan) if mask is None else mask
-            for scan, (mask, _) in zip((moving, fixed), known, strict=True)
-        ]
-    for name, mask in zip(("moving", "fixed"), brains, strict=True):
-        if not mask.any():
-            raise InputError(
-                f"no brain was found in the {name} scan; give one by --{name}-mask. "
-                "Received: an empty mask"
-            )
-    moving, fixed = (
-        dataclasses.replace(scan, mask=mask).stripped()
-        for scan, mask in zip((moving, fixed), brains, strict=True)
-    )
-    found = start or transforms.Transform()
-    if start is not None:
-        moving = _placed(moving, fixed, start)
-    steps = {name: count * bool(refine) for name, count in STEPS.items()}
-    rough = transforms.Transform()
-    if "affine_t1" in loaded:
-        with stages("affine"):
-            rough = runtime.affine(moving, fixed, loaded["affine_t1"], steps["affine"])
-    if kind == "dense":
-        with stages("dense"):
-            rough = runtime.dense(
-                moving, fixed, rough, loaded["dense_t1"], steps["dense"]
-            )
-    return found @ rough, {
-        "masks": brains,
-        "masks_from": dict(
-            zip(("moving", "fixed"), (how for _, how in known), strict=True)
-        ),
-        "models": {name: model.contract["sha256"] for name, model in loaded.items()},
-        "engine": "onnxruntime",
-    }
 
 
 def points_back(found, points):
@@ -344,39 +289,6 @@ def _check_overlap(path, read):
             f"the fixed scan to the moving one. Received: the fixed head at "
             f"{np.round(moved.mean(axis=0)).tolist()} mm of the moving world"
         )
-
-
-def _known_mask(scan):
-    """Return the brain of a scan where it needs no network, and how it is known."""
-    if scan.mask is not None:
-        return scan.mask, "given"
-    mask = inputs.stripped_mask(scan)
-    return mask, "found by us" if mask is None else "the scan has no skull"
-
-
-def _placed(moving, fixed, start):
-    """Return the moving scan where a start puts it in the fixed world."""
-    if start.is_affine:
-        affine = np.linalg.inv(start.affine) @ moving.affine
-        return dataclasses.replace(moving, affine=affine)
-    return start.apply(moving, fixed.grid)
-
-
-def _faded(found):
-    """Let every field end in nothing, so that all tools read the same beyond it."""
-    return transforms.Transform(
-        [p.faded() if isinstance(p, transforms.Field) else p for p in found.parts]
-    )
-
-
-def _inverse(found, needed):
-    """Return the way back; None where it cannot be found and nobody asked for it."""
-    try:
-        return found.inverse()
-    except ValueError:
-        if needed:
-            raise
-        return None
 
 
 def _write(places, prefix, found, moved, onto):

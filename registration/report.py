@@ -11,6 +11,13 @@ UNDRAWN = (
     "There are no pictures: matplotlib and Pillow draw them, and are not installed. "
     "Install them (pip install matplotlib pillow), then register again."
 )
+# A sign beside the colour, for those who do not see it.
+SIGNS = {"good": "●", "doubtful": "▲", "failed": "■"}
+ADVICE = {
+    "good": "Nothing looks wrong by the numbers; look anyway.",
+    "doubtful": "Look at the outlines before you use it.",
+    "failed": "Do not use it before you have looked at it.",
+}
 PAGE = string.Template(
     """<!DOCTYPE html>
 <html lang="en">
@@ -34,8 +41,11 @@ caption { padding: .4rem .7rem; color: #444; font-size: .9rem; }
 thead th, .small td:first-child { white-space: nowrap; overflow-wrap: normal; }
 .warning { border-left: 6px solid #d55e00; background: #fdf0e6; padding: .5rem .8rem;
   margin: .6rem 0; }
-.good { border-left: 6px solid #009e73; background: #e8f5f0; padding: .5rem .8rem;
-  margin: .6rem 0; }
+.verdict { border-left: 12px solid; padding: .5rem .8rem; margin: .6rem 0; }
+.verdict ul { margin: .3rem 0; padding-left: 1.2rem; }
+.good { border-color: #009e73; background: #e8f5f0; }
+.doubtful { border-color: #e6a700; background: #fdf6e0; }
+.failed { border-color: #c1272d; background: #fbe9e9; }
 .small { font-size: .85rem; color: #444; }
 .small th, .small td { padding: .15rem .5rem; }
 @media (max-width: 600px) { body { padding: .6rem; } th, td { padding: .2rem .4rem; } }
@@ -121,26 +131,39 @@ def page(record, drawn, names, roles):
 
 
 def _verdict(record):
-    """Return the warnings, or that there are none, and how the brains were found."""
+    """Return the traffic light, the warnings, and how the brains were found."""
+    verdict = record["verdict"]
+    level, reasons = verdict["level"], verdict["reasons"]
+    said = "".join(f"<li>{control.escape(reason)}</li>" for reason in reasons)
     parts = [
+        f'<div class="verdict {level}"><strong>{SIGNS[level]} {level.capitalize()}.'
+        f"</strong> {ADVICE[level]} Estimated error {verdict['error_mm']:.2g} mm; risk "
+        f"{100 * verdict['risk']:.0f} % that the overlap of the structures is below "
+        f"nine tenths of what this pair allows.{f'<ul>{said}</ul>' if said else ''}"
+        "</div>"
+    ]
+    parts += [
         f'<p class="warning"><strong>Warning.</strong> {control.escape(text)}</p>'
         for text in record["warnings"]
     ]
-    if not parts:
-        parts = ['<p class="good">Nothing looks wrong by the numbers. Look anyway.</p>']
     kind, masks = record["transform"], record["transform"]["masks_from"]
-    said = {
+    how = "refined for this pair" if kind["refined"] else "one pass, not refined"
+    parts.append(
+        f"<p>{kind['kind'].capitalize()} transform, {how}. Moving scan: "
+        f"{_origin(masks['moving'])}. Fixed scan: {_origin(masks['fixed'])}.</p>"
+    )
+    return "\n".join(parts)
+
+
+def _origin(how):
+    """Say where a brain mask comes from."""
+    known = {
         "given": "its brain mask was given",
         "the scan has no skull": "it has no skull, as its zeros around the brain say",
         "found by us": "it has a skull, and we found the brain ourselves: check the "
         "outline",
     }
-    how = "refined for this pair" if kind["refined"] else "one pass, not refined"
-    parts.append(
-        f"<p>{kind['kind'].capitalize()} transform, {how}. Moving scan: "
-        f"{said[masks['moving']]}. Fixed scan: {said[masks['fixed']]}.</p>"
-    )
-    return "\n".join(parts)
+    return known.get(how, f"its brain is {how}")
 
 
 def _scorecard(numbers):

@@ -123,6 +123,30 @@ def affine(moving, fixed, model="affine_t1", steps=0):
     return pair.start @ transform.Transform.from_centred(found[0], pair.grid)
 
 
+def descent(moving, fixed, model="affine_t1", steps=60):
+    """Find the affine between two scans without a network's answer.
+
+    It begins where the barycentres meet, and climbs along `refinement.affine_force`.
+
+    Args:
+        moving: `scan.Scan`.
+        fixed: `scan.Scan`.
+        model: Name of an exported network or what `load` returns, for its grid.
+        steps: Steps of the descent.
+
+    Returns:
+        `transform.Transform`, an affine.
+
+    Raises:
+        ValueError: If a scan has no two intensities to tell apart, or as `load`.
+    """
+    model = load(model) if isinstance(model, str) else model
+    pair = prepare.from_barycentres(moving, fixed, model.shape, model.voxel_mm)
+    images = {"moving": pair.moving, "fixed": pair.fixed}
+    found = _refined_affine(model, np.eye(4)[None, :3], images, steps)
+    return pair.start @ transform.Transform.from_centred(found[0], pair.grid)
+
+
 def dense(moving, fixed, start, model="dense_t1", steps=0, use_mask=False):
     """Find the deformation between two scans, as `dense.register`.
 
