@@ -51,8 +51,8 @@ written into DIR:
 A verdict comes with it: good, doubtful or failed, with its reasons and the error to
 expect in mm. Where it is failed, other ways are tried, and a line says which.
 
-exit code: 0 done, 2 something given cannot be used (one line says what), 3 done, but the
-registration failed by its verdict: look before you use it, 130 stopped.
+exit code: 0 done, 2 something given cannot be used (one line says what), 3 done, but
+failed by the verdict: look before you use it, 130 stopped.
 """
 APPLY = """\
 Carry IMAGE through stored transforms, with one interpolation. Reads what `pair`, ANTs

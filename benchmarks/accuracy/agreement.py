@@ -180,15 +180,14 @@ def written(folder, moving, fixed, kind, size=1.0):
         save(folder / f"{name}.nii.gz", grid, size)
 
     def find(one, other, *rest):
-        """Answer as `pair.find`."""
-        masks = [brain(scan.grid.points(), size) for scan in (one, other)]
+        """Answer as `finding.find`."""
+        masks = tuple(brain(scan.grid.points(), size) for scan in (one, other))
         given = {"moving": "given", "fixed": "given"}
-        notes = {"masks": masks, "masks_from": given, "models": {}}
-        return known(kind, size), notes | {"engine": "agreement"}
+        return finding.Found(known(kind, size), masks, given, 0.0, {}, "agreement")
 
     out = folder / kind
     with (
-        mock.patch.object(pair, "find", find),
+        mock.patch.object(finding, "find", find),
         mock.patch.object(report, "can_draw", lambda: False),
     ):
         pair.pair(
@@ -197,6 +196,7 @@ def written(folder, moving, fixed, kind, size=1.0):
             out,
             transform=kind,
             inverse=True,
+            retry=False,
         )
     return out
 

@@ -3,7 +3,7 @@
 import nibabel
 import numpy as np
 
-from registration import transform
+from registration import check, finding, transform
 from registration.scans import grid as grids
 from registration.scans import intensity
 from registration.scans.sources.simulated import subject as simulated
@@ -43,13 +43,25 @@ def oblique(shape=(9, 11, 8), spacing=(2.0, 1.5, 3.0), degrees=20.0):
     return grids.Grid(shape, matrix)
 
 
-def answered(moving, fixed, kind, refine, start, stages):
-    """Answer as `pair.find`, at once: turned by 4 degrees, shifted, and bent."""
+def answered(moving, fixed, kind, refine, start, stages, attempt=finding.FIRST):
+    """Answer as `finding.find`, at once: turned by 4 degrees, shifted, and bent."""
     with stages("affine"):
         found = transform.Transform([turned(4.0, (2.0, -1.0, 3.0))])
     if kind == "dense":
         bent = bump(fixed.grid, [2, 1, -2])
         found = found @ transform.Transform([bent])
-    masks = [scan.image > 30 for scan in (moving, fixed)]
+    masks = tuple(scan.image > 30 for scan in (moving, fixed))
     how = {"moving": "found by us", "fixed": "given"}
-    return found, {"masks": masks, "masks_from": how, "models": {}, "engine": "test"}
+    return finding.Found(found, masks, how, 0.4, {}, "test")
+
+
+def verdict(level="good"):
+    """Return a `check.judge` that has one answer."""
+    reasons = [] if level == "good" else ["The deformation folds."]
+    return lambda measured, kind: check.Verdict(level, 0.1, 1.5, reasons, measured)
+
+
+def replace_networks(monkeypatch, level="good"):
+    """Let `answered` stand for the networks, and one verdict for the check."""
+    monkeypatch.setattr(finding, "find", answered)
+    monkeypatch.setattr(check, "judge", verdict(level))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from registration import __main__ as command_line
-from registration import itk, pair, transform
+from registration import finding, itk, transform
 from registration.scans import nifti
 from tests.registration import heads
 from tests.scans import nifti_files
@@ -293,11 +293,11 @@ WAITING = """
 import signal, time
 # A shell's background job, such as this test may be part of, ignores Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from registration import pair
+from registration import finding
 def find(*arguments):
     open('begun', 'w').close()
     time.sleep(60)
-pair.find = find
+finding.find = find
 """
 
 
@@ -323,7 +323,7 @@ def test_what_is_stopped_leaves_nothing(folder, number, code):
 
 def test_the_numbers_are_printed_as_json_and_nothing_else(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(pair, "find", heads.answered)
+    heads.replace_networks(monkeypatch)
     words = "pair moving.nii.gz fixed.nii.gz --out new --json --transform affine"
     assert command_line.main(words.split()) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -348,7 +348,7 @@ def test_a_fault_of_ours_is_not_blamed_on_the_input(folder, capsys, monkeypatch)
         raise ValueError("operands could not be broadcast together")
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(pair, "find", broken)
+    monkeypatch.setattr(finding, "find", broken)
     before = listed(folder)
     code = command_line.main("pair moving.nii.gz fixed.nii.gz --out new".split())
     printed = capsys.readouterr()

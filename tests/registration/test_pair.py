@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from registration import inputs, itk, pair, provenance, quality, report, transform
+from registration import (
+    inputs,
+    itk,
+    pair,
+    provenance,
+    quality,
+    report,
+    transform,
+)
 from registration.scans import nifti
 from tests.registration import heads
 
@@ -52,7 +60,7 @@ def files(tmp_path):
 @pytest.fixture
 def done(files, monkeypatch):
     """Return the folder, its results and their record, the networks being replaced."""
-    monkeypatch.setattr(pair, "find", heads.answered)
+    heads.replace_networks(monkeypatch)
     record = pair.pair(
         files / "moving.nii.gz",
         files / "fixed.nii.gz",
@@ -154,7 +162,7 @@ def test_force_removes_only_what_an_earlier_run_made(done):
 
 
 def test_a_failure_in_the_middle_leaves_nothing(files, monkeypatch):
-    monkeypatch.setattr(pair, "find", heads.answered)
+    heads.replace_networks(monkeypatch)
 
     def fails(*arguments):
         raise OSError("no space left on device")
@@ -169,7 +177,7 @@ def test_a_failure_in_the_middle_leaves_nothing(files, monkeypatch):
 
 
 def test_bids_names_and_sidecars(files, monkeypatch):
-    monkeypatch.setattr(pair, "find", heads.answered)
+    heads.replace_networks(monkeypatch)
     moving = files / "sub-01_ses-2_T1w.nii.gz"
     (files / "moving.nii.gz").rename(moving)
     out = files / "derivatives"

@@ -14,7 +14,7 @@ GRID = heads.oblique((24, 26, 22), (6.0, 5.5, 6.5))
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """Return a function that registers two small heads and reads the page."""
-    monkeypatch.setattr(pair, "find", heads.answered)
+    heads.replace_networks(monkeypatch)
     middle = heads.bump(GRID, [0, 0, 1]).displacement[..., 2]
     noise = np.random.default_rng(0).uniform(1, 20, GRID.shape)
     image = nibabel.Nifti1Image((100 * middle + noise).astype("float32"), GRID.affine)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from helpers import metrics
-from registration import itk, pair, transform
+from registration import finding, itk, pair, transform
 from registration.scans import nifti
 from tests.registration import heads
 
@@ -46,7 +46,7 @@ def missed(scans, found, where=None):
 
 @pytest.fixture(scope="module")
 def plain(folder):
-    return {kind: run(folder, transform=kind) for kind in pair.KINDS}
+    return {kind: run(folder, transform=kind) for kind in finding.KINDS}
 
 
 def test_heads_with_skulls_are_deformed_onto_each_other(scans, plain):
@@ -60,7 +60,9 @@ def test_heads_with_skulls_are_deformed_onto_each_other(scans, plain):
     affine = missed(scans, plain["affine"][0])
     assert affine < 0.8 * before
     assert missed(scans, found) < 0.8 * before
-    similar = [plain[kind][1]["numbers"]["after"]["local_ncc"] for kind in pair.KINDS]
+    similar = [
+        plain[kind][1]["numbers"]["after"]["local_ncc"] for kind in finding.KINDS
+    ]
     assert similar[1] > similar[0] + 0.1
 
 
@@ -77,7 +79,7 @@ def test_a_dense_transform_keeps_its_start_and_needs_no_affine_network(
     assert apart.max() < 2.0 and apart.mean() < 0.5
 
 
-@pytest.mark.parametrize("kind", pair.KINDS)
+@pytest.mark.parametrize("kind", finding.KINDS)
 def test_a_start_brings_home_what_a_header_places_wrongly(scans, folder, plain, kind):
     found, record = run(
         folder, "away.nii.gz", transform=kind, start=folder / "away.tfm"
