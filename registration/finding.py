@@ -112,7 +112,9 @@ def find(moving, fixed, kind, refine, start, stages, attempt=FIRST):
         with stages("dense"):
             steps = STEPS["dense"] * bool(refine)
             rough = runtime.dense(*cut, rough, dense_model, steps)
-    models = [affine_model] + [dense_model] * (dense_model is not None)
+    # What only the check has asked is not among them.
+    models = [affine_model] * (start is None or kind == "affine")
+    models += [dense_model] * (dense_model is not None)
     return Found(
         placed @ rough,
         tuple(mask for mask, _ in brains),

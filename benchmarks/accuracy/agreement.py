@@ -17,7 +17,7 @@ import numpy as np
 import pandas
 
 from benchmarks.accuracy import agreement_tools
-from registration import apply, itk, pair, report, transform
+from registration import apply, finding, itk, pair, report, transform
 from registration.scans import grid as grids
 
 CSV = pathlib.Path(__file__).parents[1] / "results" / "agreement.csv"
