@@ -33,7 +33,6 @@ NAMES = {
     "outside": "a part of the fixed brain lies beyond the moving scan",
     "size": "what was taken for a brain has not the size of one",
     "disagreement": "registered the other way round, the affine is another one",
-    "turn": "the heads are turned against each other by more than people lie",
     "bend": "the deformation moves the brain far",
     "texture": "the scans are noisy or blurred, unlike those the networks know",
 }
@@ -92,7 +91,6 @@ def measures(numbers, moving, fixed, moved, found, gap_mm):
         "outside": float(np.log1p(numbers["outside_percent"])),
         "size": float(np.abs(np.log(litres)).max()),
         "disagreement": float(np.log1p(gap_mm)),
-        "turn": _degrees(linear) / 45,
         "bend": float(np.log1p(_bend_mm(found, fixed))),
         "texture": texture(fixed, moved),
     }
@@ -192,15 +190,6 @@ def _bend_mm(found, fixed):
     here = _some_points(fixed)
     bent = found.points(here) - transform.Transform([found.affine]).points(here)
     return float(np.linalg.norm(bent, axis=1).mean())
-
-
-def _degrees(linear):
-    """Return by how much a matrix turns, 180 where it mirrors."""
-    left, _, right = np.linalg.svd(linear)
-    turn = left @ right
-    if np.linalg.det(turn) < 0:
-        return 180.0
-    return float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
 
 
 @functools.cache

@@ -6,7 +6,8 @@ it is spoiled in many ways (`damage.py`) and registered again, one pass or refin
 brains found by the network or taken from the labels, after the affine and after the
 deformation. Dice says what was lost, and the distance from the best transform by how
 many millimetres. The models of the check are fitted to pairs of training scans, without
-some kinds of damage; thresholds are set there too. Test scans are judged afterwards.
+some kinds of damage; thresholds are set there too. Test scans and heads of other
+scanners are judged afterwards.
 """
 
 import argparse
