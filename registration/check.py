@@ -20,6 +20,8 @@ LEVELS = ("good", "doubtful", "failed")
 # No inverse, or none that can be measured: as far off as a head is wide.
 LOST_MM = 150.0
 SOME = 2000
+# Voxels of 2 mm.
+SHIFT = 2
 NAMES = {
     "ncc": "the two scans resemble each other little",
     "local_ncc": "in small windows the two scans disagree",
@@ -34,6 +36,7 @@ NAMES = {
     "size": "what was taken for a brain has not the size of one",
     "disagreement": "registered the other way round, the affine is another one",
     "bend": "the deformation moves the brain far",
+    "peak": "shifted by 4 mm, the two scans resemble each other hardly less",
     "texture": "the scans are noisy or blurred, unlike those the networks know",
 }
 
@@ -72,7 +75,8 @@ def measures(numbers, moving, fixed, moved, found, gap_mm):
 
     Returns:
         Dict of floats by the names in `NAMES`; all grow as things get worse, but for
-        `texture`, which says how sharp and free of noise the scans are.
+        `texture`, which says how sharp and free of noise the scans are: noise agrees
+        with nothing, a blurred scan with everything.
     """
     after, linear = numbers["after"], found.affine[:3, :3]
     stretch = np.log(np.linalg.svd(linear, compute_uv=False))
@@ -92,7 +96,7 @@ def measures(numbers, moving, fixed, moved, found, gap_mm):
         "size": float(np.abs(np.log(litres)).max()),
         "disagreement": float(np.log1p(gap_mm)),
         "bend": float(np.log1p(_bend_mm(found, fixed))),
-        "texture": texture(fixed, moved),
+        **_in_small_windows(fixed, moved),
     }
 
 
@@ -110,28 +114,6 @@ def gap(there, back, fixed):
     here = _some_points(fixed)
     missed = back.points(transform.Transform([there.affine]).points(here)) - here
     return float(np.linalg.norm(missed, axis=1).mean())
-
-
-def texture(fixed, moved):
-    """Return how well two scans agree with themselves one voxel away, the worse one.
-
-    Noise agrees with nothing, a blurred scan with everything: what a local
-    correlation between two scans can reach depends on it.
-
-    Args:
-        fixed: `scan.Scan` with a mask.
-        moved: `scan.Scan` on the same grid.
-
-    Returns:
-        float in [0, 1].
-    """
-    grid = quality.box(fixed, quality.VOXEL_MM, 4.0)
-    inside = transform.fetch(fixed.brain(), fixed.affine, grid.points())
-    found = []
-    for scan in (fixed, moved):
-        image = grids.resample(scan.image, scan.affine, grid)
-        found.append(quality.local_ncc(image, np.roll(image, 1, axis=2), inside))
-    return min(found)
 
 
 def judge(measured, kind, model=None):
@@ -174,6 +156,33 @@ def sentence(verdict):
     reasons = " ".join(verdict["reasons"])
     about = f"{verdict['level']} (error about {verdict['error_mm']:.2g} mm)"
     return f"{about}: {reasons}" if reasons else about
+
+
+def _in_small_windows(fixed, moved):
+    """Compare local correlations: a scan with itself, the two where one is shifted.
+
+    What a local correlation can reach depends on the scanners; how much of it a shift
+    takes away does so less.
+    """
+    grid = quality.box(fixed, quality.VOXEL_MM, 4.0)
+    inside = transform.fetch(fixed.brain(), fixed.affine, grid.points())
+    target, image = (
+        grids.resample(scan.image, scan.affine, grid) for scan in (fixed, moved)
+    )
+    here = quality.local_ncc(target, image, inside)
+    there = [
+        quality.local_ncc(target, np.roll(image, shift, axis), inside)
+        for axis in range(3)
+        for shift in (-SHIFT, SHIFT)
+    ]
+    own = [
+        quality.local_ncc(one, np.roll(one, 1, axis=2), inside)
+        for one in (target, image)
+    ]
+    return {
+        "peak": float(np.log(max(1e-3, max(there)) / max(1e-3, here))),
+        "texture": min(own),
+    }
 
 
 def _some_points(scan):
