@@ -32,7 +32,7 @@ from registration.scans import cohort
 KEYS = ("split", "moving", "fixed", "damage", "stage", "refined", "masks")
 TRUTH = ("dice", "best_dice", "error_mm")
 COLUMNS = (*KEYS, *TRUTH, *check.NAMES)
-PAIRS = {"train": 40, "test": 25, "elsewhere": 12}
+PAIRS = {"train": 36, "test": 20, "elsewhere": 8}
 STEPS = {"affine": 12, "dense": 15}
 SOME = 2000
 SEED = 0
