@@ -1,5 +1,7 @@
 """What the tests of registration share: simulated heads and known transforms."""
 
+import dataclasses
+
 import nibabel
 import numpy as np
 
@@ -37,6 +39,11 @@ def bump(grid, vector):
     return transform.Field(grid, (weight[..., None] * vector).astype("float32"))
 
 
+def moved(scan, matrix):
+    """Return a head as a header places it that turns its world."""
+    return dataclasses.replace(scan, affine=matrix @ scan.affine)
+
+
 def oblique(shape=(9, 11, 8), spacing=(2.0, 1.5, 3.0), degrees=20.0):
     """Return a turned grid of voxels that are not cubic."""
     matrix = turned(degrees, (-8.0, 5.0, -11.0)) @ np.diag([*spacing, 1.0])
@@ -50,7 +57,7 @@ def answered(moving, fixed, kind, refine, start, stages, attempt=finding.FIRST):
     if kind == "dense":
         bent = bump(fixed.grid, [2, 1, -2])
         found = found @ transform.Transform([bent])
-    masks = tuple(scan.image > 30 for scan in (moving, fixed))
+    masks = tuple(s.image > 0.25 * s.image.max() for s in (moving, fixed))
     how = {"moving": "found by us", "fixed": "given"}
     return finding.Found(found, masks, how, 0.4, {}, "test")
 

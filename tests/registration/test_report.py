@@ -51,7 +51,7 @@ def test_every_picture_has_a_text_and_every_warning_is_shown(page):
     assert all('alt="' in tag for tag in re.findall(r"<img [^>]*>", text))
     assert record["warnings"]
     assert text.count('class="warning"') == len(record["warnings"])
-    assert 'class="good"' not in text
+    assert 'class="verdict good"' in text and "Estimated error 1.5 mm" in text
 
 
 def test_an_affine_has_no_picture_of_its_jacobian(page):
