@@ -158,16 +158,15 @@ def _promising(moving, fixed, first):
     model = runtime.load(finding.BRAIN)
     found = []
     for turn, words in turns(*heads):
+        start = finding.turned(heads[0], turn)
+        upright = dataclasses.replace(
+            heads[0], affine=np.linalg.inv(start.affine) @ heads[0].affine
+        )
+        rough = finding.affine(upright, heads[1], model)
         attempt = finding.Attempt(f"with {words}", turn)
-        try:
-            rough = finding.affine(*heads, model, False, attempt)
-        except ValueError:
-            # This start leads nowhere; the others are tried.
-            continue
-        found.append((_resemblance(heads, rough), attempt))
+        found.append((_resemblance(heads, start @ rough), attempt))
     found = [one for _, one in sorted(found, key=lambda one: -one[0])[:FOLLOWED]]
-    best = found[0].turn if found else np.eye(3)
-    found.append(finding.Attempt("by descent alone", best, descent=True))
+    found.append(finding.Attempt("by descent alone", found[0].turn, descent=True))
     if set(first.masks_from.values()) != {"found by us"}:
         found.append(
             finding.Attempt("with both brains found by the network", brains="found")

@@ -90,18 +90,16 @@ def find(moving, fixed, kind, refine, start, stages, attempt=FIRST):
         brains = _brains(moving, fixed, attempt.brains)
     heads = moving, fixed
     cut = _stripped(moving, fixed, [mask for mask, _ in brains])
-    placed = transforms.Transform() if start is None else start
-    if start is not None:
-        heads = _placed(heads[0], fixed, start), fixed
-        cut = _placed(cut[0], cut[1], start), cut[1]
+    placed = turned(cut[0], attempt.turn) if start is None else start
+    heads, cut = ((_placed(*scans, placed), scans[1]) for scans in (heads, cut))
     seen = heads if attempt.brains == "whole" else cut
     rough = transforms.Transform()
     if start is None or kind == "affine":
         with stages("affine"):
-            rough = affine(*seen, affine_model, refine, attempt)
+            rough = affine(*seen, affine_model, refine, attempt.descent)
     with stages("the other way"):
         # One pass: what is asked is whether both ways tell of the same place.
-        back = affine(seen[1], seen[0], affine_model, False, _exchanged(attempt))
+        back = affine(seen[1], seen[0], affine_model)
         gap_mm = check.gap(rough, back, cut[1])
     if attempt.brains == "whole":
         mask = _carried(placed @ rough, fixed, brains[1][0], moving)
@@ -124,39 +122,41 @@ def find(moving, fixed, kind, refine, start, stages, attempt=FIRST):
     )
 
 
-def affine(moving, fixed, model, refine, attempt=FIRST):
-    """Find an affine in the way that an attempt says.
+def affine(moving, fixed, model, refine=False, descent=False):
+    """Find an affine, by a network or without its answer.
 
     Args:
         moving: `scan.Scan`, as the network is to see it.
         fixed: `scan.Scan`, the same.
         model: What `runtime.load` returns.
         refine: Whether the network's answer is refined.
-        attempt: `Attempt`.
+        descent: Whether to do without the network's answer.
 
     Returns:
         `transform.Transform`.
     """
-    turn = _about(moving, attempt.turn)
-    seen = dataclasses.replace(moving, affine=turn @ moving.affine)
-    if attempt.descent:
-        found = runtime.descent(seen, fixed, model, DESCENT)
-    else:
-        found = runtime.affine(seen, fixed, model, STEPS["affine"] * bool(refine))
-    return transforms.Transform([np.linalg.inv(turn)]) @ found
+    if descent:
+        return runtime.descent(moving, fixed, model, DESCENT)
+    return runtime.affine(moving, fixed, model, STEPS["affine"] * bool(refine))
 
 
-def _about(scan, linear):
-    """Return the world matrix that turns a head about its barycentre."""
-    middle = intensity.barycentre(intensity.scaled(scan.image), scan.affine)
+def turned(moving, linear):
+    """Return the start that turns a head about its barycentre.
+
+    Args:
+        moving: `scan.Scan`.
+        linear: Rotation `(3, 3)` by which it is turned.
+
+    Returns:
+        `transform.Transform`, from the world where it is turned to its own.
+    """
+    if np.array_equal(linear, np.eye(3)):
+        return transforms.Transform()
+    middle = intensity.barycentre(intensity.scaled(moving.image), moving.affine)
     matrix = np.eye(4)
-    matrix[:3, :3] = linear
-    matrix[:3, 3] = middle - linear @ middle
-    return matrix
-
-
-def _exchanged(attempt):
-    return attempt._replace(turn=np.linalg.inv(attempt.turn), descent=False)
+    matrix[:3, :3] = linear.T
+    matrix[:3, 3] = middle - linear.T @ middle
+    return transforms.Transform([matrix])
 
 
 def _brains(moving, fixed, which):
@@ -200,6 +200,8 @@ def _carried(found, fixed, mask, moving):
 
 def _placed(moving, fixed, start):
     """Return the moving scan where a start puts it in the fixed world."""
+    if not start.parts:
+        return moving
     if start.is_affine:
         affine = np.linalg.inv(start.affine) @ moving.affine
         return dataclasses.replace(moving, affine=affine)

@@ -120,8 +120,9 @@ def test_a_head_on_its_side_is_set_upright(scans):
     points = heads.brain_points(fixed)
     there = transform.Transform([matrix]) @ straight.transform
     apart = found.transform.points(points) - there.points(points)
-    assert np.linalg.norm(apart, axis=1).mean() < 2.0
-    assert abs(found.gap_mm - straight.gap_mm) < 3.0
+    # The barycentre is known to a part of a voxel of 4 mm.
+    assert np.linalg.norm(apart, axis=1).mean() < 0.5
+    assert found.gap_mm == pytest.approx(straight.gap_mm, abs=0.5)
 
 
 def test_a_failed_registration_is_written_marked_and_has_its_exit_code(

@@ -32,7 +32,7 @@ def folder(scans, tmp_path_factory):
 def run(folder, moving="moving.nii.gz", **options):
     """Register in one pass; return what was written, and the record."""
     out = folder / f"out{len(list(folder.glob('out*')))}"
-    options = {"refine": False, "report": False} | options
+    options = {"refine": False, "report": False, "retry": False} | options
     record = pair.pair(folder / moving, folder / "fixed.nii.gz", out, **options)
     return itk.read(out / "transform.h5"), record
 
