@@ -51,7 +51,7 @@ def pairs(split):
     if split == "elsewhere":
         return [(n % 2, n // 2 - 1) for n in range(PAIRS[split])]
     rng = np.random.default_rng((SEED, len(split)))
-    order = rng.permutation(len(getattr(_scans(), split)))[: PAIRS[split]]
+    order = rng.permutation(len(getattr(_cohort(), split)))[: PAIRS[split]]
     others = np.roll(order, 1)
     return [
         (int(one), int(other) if number % 2 else -1)
@@ -69,7 +69,7 @@ def rows(task):
         List of dicts.
     """
     split, number, other = task
-    moving, fixed = _pair(task)
+    moving, fixed = scans(task)
     names = {"split": split, "moving": moving.name, "fixed": fixed.name}
     rng = np.random.default_rng((SEED, len(split), number, other + 1))
     best, made = None, []
@@ -91,7 +91,7 @@ def rows(task):
         stages = registered(here, there, refined)
         if first:
             best = stages["dense"]
-            best_dice = _dice(best, moving, fixed)
+            best_dice = dice(best, moving, fixed)
         # The header that was changed leads from the one world to the other.
         matrix = here.affine @ np.linalg.inv(moving.affine)
         truth = transforms.Transform([matrix]) @ best
@@ -109,7 +109,7 @@ def rows(task):
                 | {"stage": stage, "damage": name}
                 | judged(one, here, there, other_way)
                 | {"best_dice": best_dice, "error_mm": missed(one, truth, fixed)}
-                | {"dice": _dice(one, dataclasses.replace(here, labels=moving.labels),
+                | {"dice": dice(one, dataclasses.replace(here, labels=moving.labels),
                                  dataclasses.replace(there, labels=fixed.labels))}
             )  # fmt: skip
     return made
@@ -148,17 +148,18 @@ def missed(found, truth, fixed):
     return float(np.linalg.norm(gap, axis=1).mean())
 
 
-def _dice(found, moving, fixed):
+def dice(found, moving, fixed):
+    """Return the mean overlap of the labels of two scans, the moving ones carried."""
     bare = dataclasses.replace(moving, mask=moving.labels > 0)
     moved = found.apply(bare, fixed.grid)
     return quality.mean_dice(fixed.labels, moved.labels)
 
 
-def _pair(task):
+def scans(task):
     """Return the two scans of a task, with masks and labels that mean the same."""
     split, number, other = task
-    some = _scans().test if split == "elsewhere" else getattr(_scans(), split)
-    fixed = _scans().fixed.scan(0) if other < 0 else some.scan(other)
+    some = _cohort().test if split == "elsewhere" else getattr(_cohort(), split)
+    fixed = _cohort().fixed.scan(0) if other < 0 else some.scan(other)
     if split != "elsewhere":
         moving = some.scan(number)
     else:
@@ -182,7 +183,7 @@ def _heads():
 
 
 @functools.cache
-def _scans():
+def _cohort():
     """Load the cohort, once a process."""
     return cohort.load("ixi", 2.0, progress=False)
 
@@ -201,7 +202,7 @@ def main(argv=None):
     tasks = [(s, *p) for s in PAIRS for p in pairs(s)[: options.limit]]
     # Both splits grow alike, so that a run that was stopped can be used.
     place = {task: pairs(task[0]).index(task[1:]) for task in tasks}
-    tasks = [t for t in sorted(tasks, key=place.get) if _names(t) not in done]
+    tasks = [t for t in sorted(tasks, key=place.get) if names(t) not in done]
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         for made in tqdm.tqdm(pool.imap_unordered(rows, tasks), total=len(tasks)):
             for row in made:
@@ -210,9 +211,9 @@ def main(argv=None):
     return 0
 
 
-def _names(task):
+def names(task):
     """Return the key of a task: its split and the names of its two scans."""
-    return (task[0], *(scan.name for scan in _pair(task)))
+    return (task[0], *(scan.name for scan in scans(task)))
 
 
 if __name__ == "__main__":
