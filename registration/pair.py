@@ -59,6 +59,7 @@ def pair(
     bids=False,
     report=True,
     retry=True,
+    subjects=None,
     command=None,
     tell=None,
 ):
@@ -84,6 +85,8 @@ def pair(
         bids: Whether the results are named as a BIDS derivative.
         report: Whether the page with pictures is made.
         retry: Whether other ways are tried where the check says failed.
+        subjects: Names of the moving and the fixed scan for BIDS, where those of the
+            files do not tell them apart.
         command: The words of the command, for the record; `sys.argv` when None.
         tell: Function of a text, called as the stages begin and end.
 
@@ -109,7 +112,7 @@ def pair(
         "start": start,
     }
     out = pathlib.Path(out)
-    names = _names(moving, fixed, bids)
+    names = _names(*(subjects or (moving, fixed)), bids)
     roles = _roles(given, inverse, report)
     if not force:
         outputs.refuse_existing(out, [names[role] for role in roles])
@@ -161,6 +164,13 @@ def pair(
             "numbers": numbers,
             "warnings": warnings,
             "tried": tried,
+            "options": {
+                "transform": transform,
+                "refine": bool(refine),
+                "inverse": bool(inverse),
+                "report": bool(report),
+                "retry": bool(retry),
+            },
             "transform": {
                 "kind": transform,
                 "refined": bool(refine),

@@ -45,21 +45,15 @@ def find(request, shown=True):
         ValueError: If the folder is none or holds fewer than three scans.
     """
     folder = _folder(request)
-    files, reasons = _files(folder)
     read_table = functools.cache(records.read_table)
 
     def row(path, label=""):
         return _row(folder, path, label, read_table)
 
-    scans, of_bids, others = bids.scans(files, folder.name)
-    more, of_plain, shared = plain.scans(others, lambda path: _listed(row(path)))
-    reasons |= of_bids | of_plain
-    left_out = [(path.as_posix(), why) for path, why in sorted(reasons.items())]
-    found = _named([*scans, *more])
+    found, left_out, shared, count = _scans(folder, row)
     if len(found) < 3:
         some = "; ".join(f"{name}: {why}" for name, why in left_out[:5])
         some = f" (left out: {some})" if some else ""
-        count = len({*files, *reasons})
         raise ValueError(
             f"{folder} must hold three T1-weighted scans or more, named .nii or "
             f".nii.gz; mend their names, or name another folder or none{some}. "
@@ -87,9 +81,36 @@ def find(request, shown=True):
     )
 
 
+def scans(folder):
+    """List the T1-weighted scans of a folder, however few they are.
+
+    Args:
+        folder: A `pathlib.Path`.
+
+    Returns:
+        Dict of id to `record.Files`, sorted, and a list of `(name, reason)` for every
+        other scan or map.
+    """
+    read_table = functools.cache(records.read_table)
+    found, left_out, _, _ = _scans(
+        folder, lambda path: _row(folder, path, "", read_table)
+    )
+    return found, left_out
+
+
 def label_names():
     """Return an empty dict: a folder does not say what its numbers mean."""
     return {}
+
+
+def _scans(folder, row):
+    """Return the scans, what is left out, the word of all names, and how many files."""
+    files, reasons = _files(folder)
+    found, of_bids, others = bids.scans(files, folder.name)
+    more, of_plain, shared = plain.scans(others, lambda path: _listed(row(path)))
+    reasons |= of_bids | of_plain
+    left_out = [(path.as_posix(), why) for path, why in sorted(reasons.items())]
+    return _named([*found, *more]), left_out, shared, len({*files, *reasons})
 
 
 def _folder(request):
