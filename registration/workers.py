@@ -54,10 +54,10 @@ def run(function, tasks, dask=None, number=None, tell=lambda text: None):
         while left:
             try:
                 with _client(where) as client:
-                    for number_, result in _submitted(client, function, left):
-                        del left[number_]
+                    for place, result in _submitted(client, function, left):
+                        del left[place]
                         lost = 0
-                        yield number_, result
+                        yield place, result
             except (OSError, distributed.CancelledError) as error:
                 lost += 1
                 if lost > RECONNECTS:
