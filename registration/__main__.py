@@ -1,4 +1,4 @@
-"""The command line: `python -m registration pair` and `... apply`.
+"""The command line: `python -m registration pair`, `... cohort` and `... apply`.
 
 Where a wheel is installed, its command `registration` does the same.
 """
@@ -72,6 +72,34 @@ examples:
 """
 
 
+COHORT = """\
+Register every T1-weighted scan of SOURCE to one fixed scan, each as `pair` does it.
+SOURCE is a folder of NIfTI files, a BIDS data set, or a .csv or .tsv table of paths.
+What is there already is kept, so run the same command again after a stop.
+"""
+COHORT_EXAMPLES = """\
+examples:
+  python -m registration cohort scans --fixed template.nii.gz --out result
+  python -m registration cohort pairs.csv --out result --transform affine --workers 4
+  python -m registration cohort scans --fixed template.nii.gz --out result \\
+      --dask tcp://head-node:8786
+
+a table has the columns moving and, where they are needed, name, fixed, moving_mask,
+fixed_mask, labels, fixed_labels; a path begins where the table lies.
+
+written into DIR:
+  sub-NAME/anat/...   the results of each pair, in the names of a BIDS derivative
+  registrations.tsv   a line for each: verdict, numbers, seconds, reason
+  report.html         all of them: distributions, pictures worst first, a table to sort
+  figures, logs       the page's pictures; what a fault of the program left to read
+
+A scan that cannot be registered is listed with its reason, and the others go on.
+
+exit code: 0 all done, 2 nothing can be begun (one line says why), 3 some failed by
+their verdict or could not be registered, 130 stopped.
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Say in one line what is wrong with a command."""
 
@@ -104,13 +132,13 @@ def main(argv=None):
     except Exception:
         traceback.print_exc()
         print(
-            f"{program}: this is a fault of the program, and nothing was written; "
+            f"{program}: this is a fault of the program, and {options.stopped}; "
             "please report the lines above",
             file=sys.stderr,
         )
         return 1
     except KeyboardInterrupt as stopped:
-        print(f"\n{program}: stopped; nothing was written", file=sys.stderr)
+        print(f"\n{program}: stopped; {options.stopped}", file=sys.stderr)
         return 143 if isinstance(stopped, _Terminated) else 130
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -140,7 +168,7 @@ def _parser(program):
     )
     parser.add_argument("--version", action="version", version=registration.__version__)
     verbs = parser.add_subparsers(
-        title="commands", metavar="pair | apply", required=True
+        title="commands", metavar="pair | cohort | apply", required=True
     )
     pair = verbs.add_parser(
         "pair",
@@ -150,20 +178,11 @@ def _parser(program):
         formatter_class=plain,
     )
     add = pair.add_argument
+    pair.set_defaults(stopped="nothing was written")
     add("moving", type=pathlib.Path, metavar="MOVING", help="the scan to be moved")
     add("fixed", type=pathlib.Path, metavar="FIXED", help="the scan it is moved onto")
     add("--out", type=pathlib.Path, required=True, metavar="DIR", help="results")
-    add(
-        "--transform",
-        choices=("affine", "dense"),
-        default="dense",
-        help="twelve numbers, or a displacement of every voxel (default)",
-    )
-    add(
-        "--no-refine",
-        action="store_true",
-        help="one pass of the networks: faster, less accurate",
-    )
+    _add_how(pair)
     for name in ("moving", "fixed"):
         add(
             f"--{name}-mask",
@@ -189,7 +208,6 @@ def _parser(program):
         metavar="FILE.csv",
         help="points of the moving scan, columns x, y, z in RAS mm",
     )
-    add("--inverse", action="store_true", help="write the way back too")
     add(
         "--start",
         type=pathlib.Path,
@@ -198,15 +216,10 @@ def _parser(program):
         "takes the place of the affine network",
     )
     add("--bids", action="store_true", help="names and sidecars of a BIDS derivative")
-    add("--no-report", action="store_true", help="draw no report.html: faster")
-    add(
-        "--no-retry",
-        action="store_true",
-        help="keep the first result, whatever the check says of it",
-    )
     add("--json", action="store_true", help="print the numbers as JSON")
     _add_common(pair, "results of an earlier run")
     pair.set_defaults(run=_pair)
+    _add_cohort(verbs, program)
     apply = verbs.add_parser(
         "apply",
         help="carry a scan, labels or points through stored transforms",
@@ -214,6 +227,7 @@ def _parser(program):
         epilog=APPLY_EXAMPLES.replace(MODULE, program),
         formatter_class=plain,
     )
+    apply.set_defaults(stopped="nothing was written")
     add = apply.add_argument
     add(
         "image",
@@ -256,6 +270,70 @@ def _parser(program):
     _add_common(apply, "the result of an earlier run")
     apply.set_defaults(run=_apply)
     return parser
+
+
+def _add_cohort(verbs, program):
+    cohort = verbs.add_parser(
+        "cohort",
+        help="register many scans to one, or any list of pairs",
+        description=COHORT,
+        epilog=COHORT_EXAMPLES.replace(MODULE, program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cohort.set_defaults(run=_cohort, stopped="what is done is kept, and goes on")
+    add = cohort.add_argument
+    add("source", type=pathlib.Path, metavar="SOURCE", help="folder, or table of paths")
+    add(
+        "--fixed",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="the scan that all are moved onto; unset, the table names it",
+    )
+    add("--out", type=pathlib.Path, required=True, metavar="DIR", help="results")
+    for name in ("mask", "labels"):
+        add(
+            f"--fixed-{name}",
+            type=pathlib.Path,
+            metavar="FILE",
+            help=f"{'brain' if name == 'mask' else 'label map'} of the fixed scan",
+        )
+    _add_how(cohort)
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes; unset, as many as cores and memory allow",
+    )
+    add(
+        "--dask",
+        metavar="WHERE",
+        help="address of a running scheduler, tcp://HOST:PORT, or the name of a queue, "
+        "such as slurm, through dask-jobqueue",
+    )
+    _add_common(cohort, "files of the same names that no cohort has written")
+
+
+def _add_how(parser):
+    """Add how a pair is registered."""
+    add = parser.add_argument
+    add(
+        "--transform",
+        choices=("affine", "dense"),
+        default="dense",
+        help="twelve numbers, or a displacement of every voxel (default)",
+    )
+    add(
+        "--no-refine",
+        action="store_true",
+        help="one pass of the networks: faster, less accurate",
+    )
+    add("--inverse", action="store_true", help="write the way back too")
+    add("--no-report", action="store_true", help="draw no report.html: faster")
+    add(
+        "--no-retry",
+        action="store_true",
+        help="keep the first result, whatever the check says of it",
+    )
 
 
 def _add_common(parser, what):
@@ -306,6 +384,43 @@ def _pair(options, command):
         said = check.sentence(record["verdict"])
         print(f"{made}: {record['seconds_total']:.1f} s, {said}")
     return FAILED if record["verdict"]["level"] == "failed" else 0
+
+
+def _cohort(options, command):
+    from registration import cohort
+
+    if options.workers is not None and options.workers < 1:
+        raise mendable.InputError(
+            f"--workers must be one or more. Received: {options.workers}"
+        )
+
+    def tell(text):
+        if not options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    rows = cohort.cohort(
+        options.source,
+        options.out,
+        fixed=options.fixed,
+        fixed_mask=options.fixed_mask,
+        fixed_labels=options.fixed_labels,
+        options={
+            "transform": options.transform,
+            "refine": not options.no_refine,
+            "inverse": options.inverse,
+            "report": not options.no_report,
+            "retry": not options.no_retry,
+        },
+        force=options.force,
+        dask=options.dask,
+        number=options.workers,
+        command=command,
+        tell=tell,
+    )
+    bad = [row for row in rows if row["verdict"] in (None, "failed")]
+    if not options.quiet:
+        print(f"{options.out / cohort.PAGE}: {len(rows)} pairs, {len(bad)} to look at")
+    return FAILED if bad else 0
 
 
 def _apply(options, command):
