@@ -115,7 +115,10 @@ def cohort(
         for count, (task, result) in enumerate(
             workers.run(one, tasks, dask, number, tell), start=1
         ):
-            row = _row(tasks[task].entry, result, out)
+            row = result
+            if isinstance(result, BaseException):
+                # The worker itself was lost, more than once.
+                row = _fault(tasks[task].entry, out, result)
             rows[todo[task]] = row
             tell(f"{count}/{len(todo)} {row['name']}: {_told(row)}")
             if time.monotonic() > saved + SAVE_EVERY_S:
@@ -134,11 +137,19 @@ def one(task):
         task: `Task`.
 
     Returns:
-        A row, a dict with the keys `COLUMNS`.
-
-    Raises:
-        InputError: If the pair cannot be registered.
+        A row, a dict with the keys `COLUMNS`; of a pair that cannot be registered, its
+        `state` and `reason`.
     """
+    entry, out, _, _ = task
+    try:
+        return _registered(task)
+    except (mendable.InputError, OSError) as error:
+        return _without(entry, "refused", str(error))
+    except Exception as error:
+        return _fault(entry, out, error)
+
+
+def _registered(task):
     entry, out, options, force = task
     # Another worker may have been lost after its work was done.
     row = stored(entry, out, options)
@@ -236,21 +247,19 @@ def _numbers(entry, record, out):
     return row | {key: numbers[key] for key in COLUMNS if key in numbers}
 
 
-def _row(entry, result, out):
-    """Return the row of what a worker returned, or of why it could not."""
-    if not isinstance(result, BaseException):
-        return result
+def _without(entry, state, reason):
+    """Return the row of a pair that has no results."""
     row = dict.fromkeys(COLUMNS) | {"name": entry.name, "onto": entry.onto}
-    if isinstance(result, (mendable.InputError, OSError)):
-        return row | {"state": "refused", "reason": " ".join(str(result).split())}
+    return row | {"state": state, "reason": " ".join(reason.split())}
+
+
+def _fault(entry, out, error):
+    """Keep what a fault of ours left to read; return the row."""
     log = out / "logs" / f"{_key(entry)}.txt"
     log.parent.mkdir(exist_ok=True)
-    log.write_text("".join(traceback.format_exception(result)), encoding="utf-8")
-    why = f"a fault of the program, or a worker that died: {result!r}"
-    return row | {
-        "state": "fault",
-        "reason": " ".join(f"{why}; see logs/{log.name}".split()),
-    }
+    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    why = f"a fault of the program, or a worker that died: {error!r}; see logs/"
+    return _without(entry, "fault", why + log.name)
 
 
 def _told(row):

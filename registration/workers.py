@@ -9,7 +9,7 @@ import psutil
 from registration.mendable import InputError
 
 # Of a local worker, see benchmarks/timing/cohort.py; read beside the size of the scans.
-MIB_A_WORKER = 900
+MIB_A_WORKER = 1300
 RECONNECTS, PATIENCE_S = 20, 3.0
 QUEUES = ("slurm", "pbs", "sge", "lsf", "htcondor", "oar", "moab")
 
