@@ -106,19 +106,23 @@ def _cluster(dask, number):
     if dask is not None and "://" in dask:
         yield dask
         return
-    if dask is None:
-        import distributed
+    import dask as settings
 
-        cluster = distributed.LocalCluster(
-            n_workers=number or count(),
-            threads_per_worker=1,
-            memory_limit=None,
-            dashboard_address=None,
-        )
-    else:
-        cluster = _queue(dask, number)
-    with cluster:
-        yield cluster
+    # One task a worker: where one dies, no other that waited there is blamed for it.
+    with settings.config.set({"distributed.scheduler.worker-saturation": 1.0}):
+        if dask is None:
+            import distributed
+
+            cluster = distributed.LocalCluster(
+                n_workers=number or count(),
+                threads_per_worker=1,
+                memory_limit=None,
+                dashboard_address=None,
+            )
+        else:
+            cluster = _queue(dask, number)
+        with cluster:
+            yield cluster
 
 
 def _queue(name, number):
