@@ -144,10 +144,13 @@ def _histogram(rows, title, key, more_is_worse, bins=24):
         f"{title}: {len(values)} values from {values.min():.3g} to {values.max():.3g}, "
         f"median {np.median(values):.3g}; worse to the {worse}"
     )
+    spread = f"{values.min():.3g} to {values.max():.3g}"
+    if values.min() == values.max():
+        spread = f"{values.min():.3g} in all"
     return (
         f'<figure><svg viewBox="0 0 {10 * bins} 60" role="img" '
         f'aria-label="{html.escape(said)}">{bars}</svg><figcaption>'
-        f"<strong>{html.escape(title)}</strong> {low:.3g} to {high:.3g}, median "
+        f"<strong>{html.escape(title)}</strong> {spread}, median "
         f"{np.median(values):.3g}; worse to the {worse}</figcaption></figure>"
     )
 
@@ -202,7 +205,7 @@ def _planes(image, grid):
     cuts = []
     for plane in geometry.PLANES:
         index = image.shape[plane.axis] // 2
-        cut = geometry.cut(image, plane, index)[::-1]
+        cut = geometry.cut(image, plane, index)
         cuts.append(np.round(255 * cut).astype("uint8"))
     height = max(cut.shape[0] for cut in cuts)
     cuts = [np.pad(c, ((0, height - c.shape[0]), (0, 2))) for c in cuts]
