@@ -65,7 +65,7 @@ def store(rows, results, path):
     pandas.DataFrame(table).round(4).to_csv(results / "check.csv", index=False)
     keys = ["heads", "stage", "damage"]
     every = pandas.concat(curves)[[*keys, "false_alarms", "caught"]]
-    every.round(4).to_csv(results / "check_roc.csv", index=False)
+    every.round(4).to_csv(results / "check_roc_pairs.csv", index=False)
     told = rows[rows["split"].isin(HEADS)]
     groups = told.groupby(["stage", "kind"])
     by_kind = groups.apply(by_damage, include_groups=False).round(3)

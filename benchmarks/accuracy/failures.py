@@ -197,7 +197,7 @@ def main(argv=None):
     add("--workers", type=int, default=2)
     add("--limit", type=int, help="only so many pairs of a split")
     options = parser.parse_args(argv)
-    path = options.results / "failures.csv"
+    path = options.results / "failures_pairs.csv"
     done = {key[:3] for key in table.finished(path, KEYS)}
     tasks = [(s, *p) for s in PAIRS for p in pairs(s)[: options.limit]]
     # Both splits grow alike, so that a run that was stopped can be used.
