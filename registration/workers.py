@@ -1,6 +1,7 @@
 """Do many independent tasks on a Dask cluster, and lose none of them."""
 
 import contextlib
+import importlib
 import os
 import time
 
@@ -133,7 +134,7 @@ def _queue(name, number):
             f"{', '.join(QUEUES)}. Received: {name!r}"
         )
     try:
-        import dask_jobqueue
+        dask_jobqueue = importlib.import_module("dask_jobqueue")
     except ImportError as error:
         raise InputError(
             f"--dask {name} needs the package dask-jobqueue: "
