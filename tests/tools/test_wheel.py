@@ -156,7 +156,8 @@ def test_the_installed_tool_registers_two_scans_from_an_empty_folder(
     before, after = (record["numbers"][when]["ncc"] for when in ("before", "after"))
     assert after > before
     assert (tmp_path / "out" / "report.html").is_file()
-    assert set(record["transform"]["models"]) == {"affine_t1"}
+    # Where the check says failed, the network for whole heads may be taken.
+    assert set(record["transform"]["models"]) < {"affine_t1", "affine_any", "dense_t1"}
 
 
 def metadata(wheel):
@@ -181,7 +182,7 @@ def test_the_wheel_asks_for_the_ranges_that_are_tested(wheel):
             one = requirements.Requirement(line)
             stated.add(f"{one.name}{one.specifier}")
     needs = metadata(wheel)
-    assert needs.keys() == {"", "report", "all"}
+    assert needs.keys() == {"", "cohort", "report", "all"}
     asked = set().union(*needs.values()) - {"registration"}
     assert asked <= stated
     reader = {
