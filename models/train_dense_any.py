@@ -1,6 +1,7 @@
 """Train the dense network for any head: `python models/train_dense_any.py`.
 
-Any scan of the training split is registered to any other of it, at 2 mm, on a box
+It goes on from `dense_t1`, with the force and a further look, which do nothing at
+first. Any scan of the training split is registered to any other of it, at 2 mm, on a box
 around the brain of the fixed one; every fourth step to the cohort's fixed scan. What
 the network sees is dressed as from another scanner, each scan by itself
 (`models/any_head.py`); what it is judged by is how well the scans as they are lie on
@@ -37,13 +38,14 @@ from registration.scans import cohort, intensity
 from registration.scans import grid as grids
 
 NAME = "dense_any"
+START = "dense_t1"
 SEED = 2026
 KEPT_ASIDE = 12
 VOXEL_MM = 2.0
 RIM = 4
-SMOOTH = 0.5
-RATE = 1e-3
-AHEAD = 8
+SMOOTH = 0.2
+RATE = 5e-4
+AHEAD = 2
 OPTIONS = {
     "shape": [80, 96, 80],
     "encoder": [16, 32, 32, 32],
@@ -168,6 +170,19 @@ def make_pairs(boxes, count):
     return pairs
 
 
+def go_on_from(start, network):
+    """Give a network the weights of one that sees fewer channels; the new ones count 0.
+
+    Args:
+        start: `keras.Model`, of the same layers.
+        network: `keras.Model`, what it sees more stands behind what both see.
+    """
+    for old, new in zip(start.weights, network.weights, strict=True):
+        value = np.zeros(new.shape, "float32")
+        value[tuple(slice(size) for size in old.shape)] = keras.ops.convert_to_numpy(old)
+        new.assign(value)
+
+
 def loss(batch, outputs):
     """Return 1 - local NCC of the scans as they are, and the smoothness."""
     moved = transforms.warp(batch["plain_moving"], outputs["transform"])
@@ -178,7 +193,7 @@ def loss(batch, outputs):
 def main():
     """Train, store and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--checkpoint", type=pathlib.Path, default=None)
     parser.add_argument("--prepared", type=pathlib.Path, default=None)
     parser.add_argument("--out", type=pathlib.Path, default=models.FOLDER)
@@ -186,6 +201,7 @@ def main():
     keras.utils.set_random_seed(SEED)
     boxes = any_head.kept(options.prepared, prepared)
     network = networks.dense_cascade(**OPTIONS)
+    go_on_from(models.load(START).network, network)
     count = len(boxes.grids) - 1 - KEPT_ASIDE
     started = time.monotonic()
     history = training.fit(

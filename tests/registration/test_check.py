@@ -14,6 +14,7 @@ MODEL = {
     "risk": {"weights": [2.0, 1.0], "offset": -4.0},
     "error": {"weights": [0.5, 0.25], "offset": 0.0},
     "thresholds": [0.2, 0.8],
+    "too_far_mm": 20.0,
 }
 
 
@@ -54,6 +55,14 @@ def test_the_level_follows_the_risk(folds, level):
     verdict = check.judge(measured, "dense", {"dense": MODEL})
     assert verdict.level == level
     assert bool(verdict.reasons) == (level != "good")
+
+
+def test_what_is_said_to_be_far_off_is_not_called_good():
+    measured = {"folds": 0.0, "overlap": -2.0}
+    model = MODEL | {"error": {"weights": [0.5, 0.25], "offset": np.log(25.0)}}
+    verdict = check.judge(measured, "dense", {"dense": model})
+    assert verdict.risk < 0.2 and verdict.error_mm == pytest.approx(25)
+    assert verdict.level == "doubtful" and verdict.reasons
 
 
 def test_a_measure_beyond_all_that_was_seen_counts_as_the_limit():

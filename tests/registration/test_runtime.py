@@ -56,6 +56,21 @@ def test_the_brain_network_answers_as_the_keras_one():
     assert np.abs(expected).max() > 3
 
 
+def test_an_exported_step_leaves_at_rest_what_nothing_pulls():
+    model = runtime.load("dense_t1")
+    flat = np.full((1, *model.shape, 1), 0.5, "float32")
+    still = np.zeros((1, *(size // 2 for size in model.shape), 3), "float32")
+    found = model.run(
+        ".step",
+        [f"next_{name}" for name in ("velocity", "first", "second")],
+        **dict.fromkeys(("velocity", "first", "second"), still),
+        scalars=np.array([0.25, 1], "float32"),
+        **{"moving": flat, "fixed": flat},
+    )
+    for name, array in zip(("velocity", "first", "second"), found, strict=True):
+        np.testing.assert_array_equal(array, still, err_msg=name)
+
+
 def test_an_exported_step_is_that_of_the_helper():
     data = images("dense_t1")
     random = np.random.default_rng(4)
