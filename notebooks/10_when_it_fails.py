@@ -86,7 +86,7 @@ seen = []  # what showed each failure: (failure, measure, failed, mended)
 
 # %%
 scans = cohort.load(voxel_mm=2.0, limit={"train": 3, "test": 2}, brain=masks.find)
-moving, fixed = scans.test.scan(0), scans.fixed.scan(0)
+moving, fixed = scans.test.scan(1), scans.fixed.scan(0)
 known = all(scan.labels is not None for scan in (moving, fixed))
 cut = {"moving": moving.stripped(), "fixed": fixed.stripped()}
 rough = runtime.affine(cut["moving"], cut["fixed"])
@@ -132,7 +132,7 @@ safe = float(losses.lncc_loss(there, here)[0])
 print(f"NaN in {100 * flat.mean():.0f} % of the windows")
 print(f"mean over all {quotient.mean()}; with a floor, 1 − local NCC = {safe:.3f}")
 assert flat.mean() > 0.2 and np.isnan(quotient.mean()) and np.isfinite(safe)
-seen.append(("NaN", "windows without a number, %", 100 * flat.mean(), 0.0))
+seen.append(("NaN in the loss", "windows without a number, %", 100 * flat.mean(), 0.0))
 show.panels(
     fixed=images[0],
     windows_that_are_NaN=flat * 1.0,
@@ -195,7 +195,6 @@ for weight in (1e-4, 1.0, 100.0):
     results[weight] = likeness, folds, length, field
 rows = [(f"{weight:g}", *one[:3]) for weight, one in results.items()]
 small, right, large = results.values()
-print(rows)
 assert small[0] > right[0] > large[0] and small[1] > 1 > right[1] and large[2] < 0.2
 seen.append(("λ too small", "folded voxels, %", small[1], right[1]))
 seen.append(("λ too large", "mean shift, voxels", large[2], right[2]))
@@ -304,19 +303,18 @@ show.panels(
 )
 
 # %% [markdown]
-# Where the images do not overlap, a small step changes nothing, so there is no downhill.
-# A start costs two sums: barycentre on barycentre. It fails in turn where the two
-# pictures do not show the same part, a brain beside a head with its neck.
+# Where the images do not overlap, a small step changes nothing, so nothing leads
+# downhill. A start costs two sums: barycentre on barycentre. It fails in turn where the
+# two pictures do not show the same part, a brain beside a head with its neck.
 #
 # ## 7. Left and right
 # A converter has lost a sign, and the head in the file is a mirror image. What is more
 # alike: a brain and its own mirror image, or the brains of two people?
 
 # %%
-mirror = np.ascontiguousarray(there[:, :, ::-1])
 columns = np.flatnonzero(there[0, ..., 0].any(axis=0))
-middle = (columns[0] + columns[-1] + 1 - there.shape[2]) // 1
-mirror = np.roll(mirror, int(middle), axis=2)
+middle = int(columns[0] + columns[-1] + 1 - there.shape[2])
+mirror = np.roll(there[:, :, ::-1], middle, axis=2)
 alike = {
     "a brain and its mirror image": float(metrics.ncc(there, mirror)[0]),
     "two people, after the affine": float(metrics.ncc(there, here)[0]),
@@ -324,14 +322,15 @@ alike = {
 for name, value in alike.items():
     print(f"{name}: NCC {value:.3f}")
 if scans.source != "folder":
-    assert min(alike.values()) > 0.7
-    assert alike["a brain and its mirror image"] > alike["two people, after the affine"]
+    assert alike["a brain and its mirror image"] > 0.8
+    assert abs(np.subtract(*alike.values())) < 0.1
 
 # %% [markdown]
-# A mirrored head registers well, and better than many an honest one. No similarity can
-# tell, and no amount of training: the two are equally good answers to its question.
-# Only what is *not* in the gray values can: the header, a capsule on the skin, labels
-# with a side. We come back to it at the end.
+# A brain resembles its mirror image as it resembles the brain of somebody else, so a
+# mirrored head looks as good as an honest one. No similarity can tell the two apart,
+# and no training can: both are equally good answers to its question. Only what is *not*
+# in the gray values can: the header, a capsule on the skin, labels with a side. The
+# last failure comes back to it.
 #
 # ## 8. Another contrast
 # The same slice with its gray values turned around, as fluid and white matter are in a
@@ -342,17 +341,19 @@ if scans.source != "folder":
 inside = slice_of(fixed.brain() * 1.0) > 0
 other = np.where(inside, 1 - there, 0).astype("float32")
 shifts = np.arange(-12, 13)
-curves = {"mean squares": losses.mse, "1 − NCC": losses.ncc_loss,
-          "1 − local NCC²": lambda one, two: losses.lncc_loss(one, two, 9, True, inside)}  # fmt: skip
+curves = {
+    "mean squares": losses.mse,
+    "1 − NCC": losses.ncc_loss,
+    "1 − local NCC²": lambda one, two: losses.lncc_loss(one, two, 9, True, inside),
+}
 lowest, drawn = {}, {}
 for name, loss in curves.items():
     values = [float(loss(there, np.roll(other, step, 1))[0]) for step in shifts]
-    lowest[name] = int(shifts[np.argmin(values)])
+    lowest[name] = 2.0 * abs(shifts[np.argmin(values)])
     drawn[name] = (np.array(values) - min(values)) / np.ptp(values)
-    print(f"{name}: lowest {abs(lowest[name])} voxels off")
-assert lowest["1 − local NCC²"] == 0 and lowest["mean squares"] != 0
-miss = 2.0 * abs(lowest["mean squares"])
-seen.append(("another contrast", "mm off at the lowest loss", miss, 0.0))
+    print(f"{name}: lowest {lowest[name]:.0f} mm off")
+assert lowest["1 − local NCC²"] == 0 < min(lowest["mean squares"], lowest["1 − NCC"])
+seen.append(("another contrast", "mm off at the lowest loss", lowest["1 − NCC"], 0.0))
 picture, axes = show.style.subplots(1, 1, 6.0, 2.9, "Three losses against the shift")
 for name, values in drawn.items():
     axes.flat[0].plot(2 * shifts, values, label=name)
@@ -361,9 +362,10 @@ axes.flat[0].legend()
 picture
 
 # %% [markdown]
-# Mean squares ask for equal gray values and push the brain away from itself. The squared
-# local NCC asks only whether one gray value *predicts* the other, here and now, and its
-# lowest point is where it should be. The price: it cannot tell a match from its negative.
+# Mean squares and NCC ask for equal gray values and push the brain off itself. The
+# squared local NCC asks only whether one gray value *predicts* the other, here and now,
+# and its lowest point is where it should be. The price: it takes a negative for the
+# match.
 #
 # ## 9. A shape that the U-Net cannot halve
 # Four convolutions of stride 2 halve each side four times. This slice has another size.
@@ -387,49 +389,58 @@ features = networks.unet(full.shape[1:-1])([full, full])
 back = features[:, : odd.shape[1], : odd.shape[2]]
 print("padded:", full.shape[1:-1], "→ cut back:", tuple(back.shape[1:-1]))
 assert tuple(back.shape[1:-1]) == odd.shape[1:-1]
-lost = sum(size % 16 > 0 for size in odd.shape[1:-1])
-seen.append(("shape", "axes that cannot be halved", lost, 0))
+lost = [sum(size % 16 > 0 for size in one.shape[1:-1]) for one in (odd, full)]
+seen.append(("shape", "axes that cannot be halved", *lost))
 
 # %% [markdown]
-# Pad, run, cut back: zeros behind the last voxel move nothing, so no coordinate changes.
-# Put before the first one they would shift every position.
+# Pad, run, cut back: zeros behind the last voxel move nothing, so no coordinate
+# changes. Put before the first one they would shift every position.
 #
 # ## 10. Labels are names, not amounts
 # Halfway between region 17 and region 53 there is no region 35. The label map of the
 # moving head is carried by the affine once linearly, once by the nearest voxel. How
-# many voxels get a number that this head does not have, or a wrong region?
+# much of the brain gets a wrong name?
 
 # %%
 if known:
     names = moving.labels.astype("float32")[None, ..., None]
-    place = fixed.grid.points()
-    voxels = rough.points(place) - moving.affine[:3, 3]
+    voxels = rough.points(fixed.grid.points()) - moving.affine[:3, 3]
     voxels = (voxels @ np.linalg.inv(moving.affine[:3, :3]).T).astype("float32")
     carried = {}
     for mode in ("linear", "nearest"):
         found = ops.convert_to_numpy(sampling.sample(names, voxels[None], mode))
         carried[mode] = np.rint(found[0, ..., 0]).astype(int)
-    strange = 100 * np.mean(~np.isin(carried["linear"], moving.labels))
     differ = carried["linear"] != carried["nearest"]
     wrong = 100 * differ[carried["nearest"] > 0].mean()
-    dice = {mode: metrics.mean_dice(fixed.labels, one) for mode, one in carried.items()}
-    print(f"{wrong:.0f} % of the brain's voxels get another name; Dice {dice}")
-    assert wrong > 10 and dice["nearest"] > dice["linear"] + 0.05
-    seen.append(("labels linearly", "Dice of the regions", *dice.values()))
+    scores = {m: metrics.mean_dice(fixed.labels, one) for m, one in carried.items()}
+    print(f"{wrong:.0f} % of the brain's voxels get another name")
+    assert wrong > 10 and scores["nearest"] > scores["linear"] + 0.05
+    seen.append(("labels linearly", "Dice of the regions", *scores.values()))
+    views = {"linear": carried["linear"], "nearest": carried["nearest"]}
+    views |= {"names_that_differ": 200 * differ}
+    picture = show.panels(
+        **{name: geometry.cut(view, axial, level) for name, view in views.items()},
+        size=2.6,
+        cmap="nipy_spectral",
+        unit="2 mm",
+        alt="The carried label maps of a slice, and the voxels where they differ",
+    )
+picture
 
 # %% [markdown]
-# Nothing crashes, and at a glance the map looks right: the wrong names line every border.
-# Use the nearest voxel, and carry once: each further time moves borders again.
+# Nothing crashes, and at a glance the map looks right: the wrong names line every
+# border. Use the nearest voxel, and carry once: each further time moves borders again.
 #
-# ## 11. The skull on one side only
-# Now whole heads and the tool. A mask that covers the head, not the brain, reached the
-# moving scan; the fixed one is cut out properly. `attempts.register` is what `pair`
-# calls. What does the check say, and of which kind are its reasons?
+# ## 11. The skull on one side, and a header that lies
+# Now whole heads and the tool. Two accidents: a mask that covers the head, not the
+# brain, reached the moving scan; or a header says front where it should say back.
+# `attempts.register` is what `pair` calls. It judges its own result, without labels,
+# and where it says *failed*, it tries otherwise. Which of the two accidents is worse?
 
 
 # %%
 def registered(moving, fixed, retry=False):
-    """Register two scans as `pair` does; return the result, what was tried, the Dice."""
+    """Register two scans as `pair` does; return the result, the tries, the Dice."""
     labels = [scan.labels for scan in (moving, fixed)]
     bare = [dataclasses.replace(scan, labels=None) for scan in (moving, fixed)]
     result, tried = attempts.register(
@@ -439,29 +450,163 @@ def registered(moving, fixed, retry=False):
     return result, tried, dice
 
 
+def placed_by(matrix, scan):
+    """Let a scan's header turn its head about the middle of the volume."""
+    about = np.eye(4)
+    about[:3, 3] = scan.grid.centre
+    turn = about @ matrix @ np.linalg.inv(about)
+    return dataclasses.replace(scan, affine=turn @ scan.affine)
+
+
 whole = dataclasses.replace(moving, mask=moving.image > 0.05 * moving.image.max())
-pairs = {"both brains": (moving, False), "a whole head taken for a brain": (whole, False),
-         "the same, tried otherwise": (whole, True)}  # fmt: skip
+lying = placed_by(np.diag([-1.0, -1, 1, 1]), moving)
+
+# %%
+pairs = {
+    "both brains": (moving, False),
+    "a whole head taken for a brain": (whole, False),
+    "the same head, its brain found": (dataclasses.replace(whole, mask=None), False),
+    "a header that lies": (lying, False),
+    "the lying header, tried otherwise": (lying, True),
+}
 told = {name: registered(one, fixed, retry) for name, (one, retry) in pairs.items()}
-rows = []
-for name, (result, tried, dice) in told.items():
-    verdict = result.verdict
-    rows.append((name, verdict.level, verdict.error_mm, dice, len(tried)))
-    print(f"{name}:", *verdict.reasons)
+rows = [
+    (name, one.verdict.level, one.verdict.error_mm, dice, len(tried))
+    for name, (one, tried, dice) in told.items()
+]
+for name, (one, tried, _) in told.items():
+    print(f"{name}:", *one.verdict.reasons, attempts.sentence(tried))
 show.table(("moving", "verdict", "error said, mm", "Dice", "attempts"), rows)
 
 # %%
-first, _, mended = told.values()
+level_of = {name: one[0].verdict.level for name, one in told.items()}
+dice = {name: one[2] for name, one in told.items()}
+mends = dict(zip(list(told)[1::2], list(told)[2::2], strict=True))
 if scans.source == "ixi":
-    assert [one[0].verdict.level for one in told.values()] != ["good"] * 3
-    assert first[0].verdict.level == "failed" or mended[2] > 0
-print(attempts.sentence(mended[1]))
+    assert level_of["both brains"] == "good"
+    assert all(level_of[name] == "failed" for name in mends)
+    assert all(dice[mend] > dice[name] + 0.2 for name, mend in mends.items())
+seen += [(name, "Dice of the regions", dice[name], dice[mend])
+         for name, mend in mends.items()]  # fmt: skip
 show.planes(
-    as_it_failed=list(told.values())[1][0].moved.image,
-    tried_otherwise=mended[0].moved.image,
+    **{name.replace(" ", "_"): told[name][0].moved.image for name in list(told)[1:]},
     voxel_mm=2.0,
     outline=fixed.mask,
-    height=2.4,
-    alt="The moved head after the wrong mask and after another attempt, each with the "
-    "outline of the fixed brain",
+    height=2.0,
+    alt="The moved head after each accident and after its mend, with the outline of "
+    "the fixed brain",
 )
+
+# %% [markdown]
+# Both lose the head, and the check says so without having seen a label. Without the
+# mask the tool finds the brain by itself. Of the header it cannot know, so it tries what
+# a person would: other turns, until the verdict is good, and a line that says what was
+# done. The price is time, so it happens only where the verdict is *failed*.
+#
+# ## 12. What the check misses
+# The header of the moving head now mirrors it, left for right, labels and all. What
+# will the verdict be? And what, of all that the check looks at, has changed?
+
+# %%
+mirrored = placed_by(np.diag([-1.0, 1, 1, 1]), moving)
+good, bad = told["both brains"], registered(mirrored, fixed)
+verdict = bad[0].verdict
+print(f"verdict: {verdict.level}, {verdict.error_mm:.1f} mm; Dice {bad[2]:.3f}")
+names = ("local_ncc", "overlap", "volume", "roughness", "disagreement", "peak")
+rows = [(n, good[0].verdict.measures[n], verdict.measures[n]) for n in names]
+if scans.source == "ixi":
+    assert verdict.level == "good" and bad[2] < good[2] / 2
+    seen.append(("mirrored, unseen", "Dice of the regions", bad[2], good[2]))
+show.table(("what the check looks at", "as it is", "mirrored"), rows)
+
+# %% [markdown]
+# *Good*, and nearly every region lies on its counterpart of the other side. Nothing
+# that can be measured on the two images tells, because a mirrored head is a head. The
+# check was fitted to hundreds of registrations with known errors; what it catches and
+# misses, by kind of damage, stands on the page Results under *Does it know when it
+# failed?* A tool that never says *failed* has not looked; one that says *good* has
+# looked at what can be seen.
+#
+# ## All of them in one table
+# What showed each failure, as it failed and after the mend.
+
+# %%
+show.table(("failure", "what shows it", "failed", "mended"), seen)
+
+# %% [markdown]
+# **Pitfall from practice.** A failure that stops is a friend. The expensive ones end
+# with exit code 0 and a picture: look at the outlines in all three planes before any
+# number.
+#
+# ## Five key points
+# 1. Every failure has one number that shows it: print that number before you tune.
+# 2. Test a direction with a whole shift on an image that is not square, and an order
+#    with transforms that do not commute. The right answer is exact.
+# 3. Similarity is what the registration was made to raise. It cannot be its judge: it
+#    loves folds and mirror images.
+# 4. A verdict without labels catches what is misplaced; what cannot be seen in the two
+#    images, it cannot see.
+# 5. When it fails, change one thing that you can name: the start, the mask, the
+#    contrast, the shape. Say what was changed.
+#
+# ## Knobs
+#
+# | knob | raise it, then ... |
+# | --- | --- |
+# | floor under the variances | flat windows count less; weak edges too |
+# | λ | fewer folds; in the end nothing moves |
+# | learning rate | faster, until the loss jumps and the field tears |
+# | window of the local NCC | steadier, slower; blind to fine detail |
+# | number of other starts | more heads found, more seconds where it failed |
+# | threshold of the check | fewer false alarms, more failures unseen |
+#
+# ## Exercises
+# Each has a solution that this notebook runs, at its very end.
+#
+# **1. A test that cannot fail.** Why does `swapped` of the fourth failure pass a test
+# with a shift of (3, 3)?
+#
+# **2. Carried twice.** Carry the fixed labels half a voxel there and half a voxel back
+# by the nearest voxel. How many change?
+#
+# **3. Half of NaN.** Give `naive` of the first failure a floor of 1e-5 under each
+# variance. Is its mean that of `losses.lncc_loss`?
+#
+# ## Where to read on
+# - Before this one: [notebook 09](09_your_own_scans.ipynb) on the tool,
+#   [notebook 05](05_affine_judged.ipynb) on the capture range.
+# - `registration/check.py` and `registration/attempts.py`: what judges, what tries.
+# - The scans: IXI data set, brain-development.org, CC BY-SA 3.0.
+#
+# ## Solutions
+# **1.** Swapping two equal components changes nothing.
+
+# %%
+field = np.full((1, 7, 5, 2), 3, "float32")
+moved = ops.convert_to_numpy(swapped(image, field))
+assert np.array_equal(moved[:, :4, :2], image[:, 3:, 3:])
+print("error:", np.abs(moved[:, :4, :2] - image[:, 3:, 3:]).max())
+
+# %% [markdown]
+# **2.** Half a voxel there rounds to a neighbour, and half a voxel back need not round
+# to where it came from. Composed first and applied once, nothing would change.
+
+# %%
+if known:
+    names = fixed.labels.astype("float32")[None, ..., None]
+    grid = sampling.identity_grid(fixed.labels.shape)[None]
+    once = sampling.sample(names, grid + np.float32(0.5), "nearest")
+    twice = sampling.sample(once, grid + np.float32(-0.5), "nearest")
+    twice = ops.convert_to_numpy(twice)
+    changed = 100 * np.mean(twice[names > 0] != names[names > 0])
+    print(f"{changed:.0f} % of the labelled voxels have changed")
+    assert changed > 5
+
+# %% [markdown]
+# **3.** Nearly: at the border of the image the two take other windows.
+
+# %%
+one, two = (image - ndimage.uniform_filter(image, 9) for image in images)
+spread = [ndimage.uniform_filter(part**2, 9) + 1e-5 for part in (one, two)]
+floored = ndimage.uniform_filter(one * two, 9) / np.sqrt(spread[0] * spread[1])
+print(f"{1 - floored.mean():.4f}, losses.lncc_loss {safe:.4f}")

@@ -45,7 +45,8 @@ def register(
     """Find the transform between two scans; where the check says failed, try otherwise.
 
     The other attempts turn the moving head first, cut the brains out in another way, or
-    descend without a network's answer. What the check likes best is kept.
+    descend without a network's answer; the first that the check calls good ends them.
+    What the check likes best is kept.
 
     Args:
         moving: `scan.Scan`; without a mask, the brain is found.
@@ -81,6 +82,8 @@ def register(
                     stopped.append((attempt, str(error)))
                 else:
                     results.append(result)
+                    if result.verdict.level == "good":
+                        break
     best = min(results, key=lambda result: result.verdict.risk)
     told = [
         {
@@ -112,14 +115,14 @@ def sentence(tried):
         return ""
     (taken,) = [one for one in tried if one["taken"]]
     others = "; ".join(one["words"] for one in tried[1:])
+    ways = "1 other way was" if len(tried) == 2 else f"{len(tried) - 1} other ways were"
     if taken is tried[0]:
         return (
-            f"The check said failed, so {len(tried) - 1} other ways were tried "
-            f"({others}); none was better, and the first result was kept."
+            f"The check said failed, so {ways} tried ({others}); none was better, and "
+            "the first result was kept."
         )
     return (
-        f"The check said failed, so {len(tried) - 1} other ways were tried ({others}); "
-        f"the result is the one that was found {taken['words']} (estimated error "
+        f"The check said failed, so {ways} tried ({others}); the result is the one that was found {taken['words']} (estimated error "
         f"{taken['error_mm']:.1f} mm, {tried[0]['error_mm']:.1f} mm before)."
     )
 

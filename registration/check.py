@@ -135,7 +135,7 @@ def judge(measured, kind, model=None):
     risk = 1 / (1 + np.exp(-(pushes.sum() + model["risk"]["offset"])))
     error = np.exp(scaled @ model["error"]["weights"] + model["error"]["offset"])
     level = int(np.searchsorted(model["thresholds"], risk, side="right"))
-    level = LEVELS[max(level, int(error > model["too_far_mm"]))]
+    level = LEVELS[max(level, int(error > model["gross_mm"]))]
     # What is no worse than usual is no reason, whatever its weight.
     against = [i for i in np.argsort(-pushes) if pushes[i] > 0.5 and scaled[i] > 1]
     reasons = [NAMES[model["names"][i]] for i in against[:3]]

@@ -23,10 +23,8 @@ KEPT_ASIDE = ("thick", "drift", "cropped", "turned")
 # fit must not learn that good measures are bad, so they are judged by themselves.
 UNSEEN = ("mirrored",)
 BAD, GROSS_MM = 0.9, 10.0
-# Share of the good training rows beyond the two thresholds, doubtful and failed, and
-# beyond the error above which nothing is good.
+# Share of the good training rows beyond the two thresholds, doubtful and failed.
 ALARMS = {"doubtful": 0.05, "failed": 0.01}
-TOO_FAR = 0.01
 # Measures that the models do without: `choice` shows why. The correlation says more
 # about the scanners than about the registration.
 LEFT_OUT = ("ncc", "back", "outside", "bend")
@@ -170,7 +168,6 @@ def fit(table, names=None):
     some, goal = design[told], np.log(np.maximum(error[told], LEAST_MM))
     line = np.linalg.solve(some.T @ some + penalty, some.T @ goal)
     chance = _kept_out(design, bad, penalty, table["moving"].to_numpy())
-    said = np.exp(design[~bad] @ line)
     return {
         "names": list(names),
         "middle": middle.tolist(),
@@ -181,7 +178,7 @@ def fit(table, names=None):
         "thresholds": [
             float(np.quantile(chance[~bad], 1 - share)) for share in ALARMS.values()
         ],
-        "too_far_mm": float(np.quantile(said, 1 - TOO_FAR)),
+        "gross_mm": GROSS_MM,
     }
 
 

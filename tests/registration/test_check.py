@@ -14,7 +14,7 @@ MODEL = {
     "risk": {"weights": [2.0, 1.0], "offset": -4.0},
     "error": {"weights": [0.5, 0.25], "offset": 0.0},
     "thresholds": [0.2, 0.8],
-    "too_far_mm": 20.0,
+    "gross_mm": 20.0,
 }
 
 
