@@ -499,9 +499,9 @@ show.planes(
 
 # %% [markdown]
 # Both lose the head, and the check says so without having seen a label. Without the
-# mask the tool finds the brain by itself. Of the header it cannot know, so it tries what
-# a person would: other turns, until the verdict is good, and a line that says what was
-# done. The price is time, so it happens only where the verdict is *failed*.
+# mask the tool finds the brain by itself. Of the header it cannot know, so it tries
+# what a person would: other turns, until the verdict is good, and a line that says what
+# was done. The price is time, so it happens only where the verdict is *failed*.
 #
 # ## 12. What the check misses
 # The header of the moving head now mirrors it, left for right, labels and all. What

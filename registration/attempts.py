@@ -122,8 +122,9 @@ def sentence(tried):
             "the first result was kept."
         )
     return (
-        f"The check said failed, so {ways} tried ({others}); the result is the one that was found {taken['words']} (estimated error "
-        f"{taken['error_mm']:.1f} mm, {tried[0]['error_mm']:.1f} mm before)."
+        f"The check said failed, so {ways} tried ({others}); the result is the one "
+        f"that was found {taken['words']} (estimated error {taken['error_mm']:.1f} mm, "
+        f"{tried[0]['error_mm']:.1f} mm before)."
     )
 
 

@@ -22,6 +22,8 @@ SAME_GRID_VOXELS = 0.05
 HEADER_BYTES = 540
 SPARE_BYTES = 2**20
 CHUNK_BYTES = 2**20
+# A byte of deflate unpacks to no more than 1032.
+MOST_UNPACKED = 1032
 REAL = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4",
     1024: "i8", 1280: "u8",
@@ -193,6 +195,12 @@ def _read_stream(path, file, nonfinite, max_bytes):
     _check_memory(path, shape, kind, exact, max_bytes)
     voxels = int(np.prod(shape))
     first = max(int(header["vox_offset"]), header.single_vox_offset)
+    size = os.fstat(file.fileno()).st_size * (MOST_UNPACKED if packed else 1)
+    if first + voxels * kind.itemsize > size:
+        raise ValueError(
+            f"{path}: truncated, the header promises {voxels * kind.itemsize} bytes "
+            f"from byte {first} on. Received: a file that holds at most {size} bytes"
+        )
     stored = np.empty(voxels * kind.itemsize, "uint8")
     there = _fill(memoryview(stored), start, first, stream)
     if there < stored.size:

@@ -41,15 +41,23 @@ def others(monkeypatch, *words):
     monkeypatch.setattr(attempts, "_promising", lambda *arguments: made)
 
 
-def test_what_the_check_likes_best_is_taken_and_said(scans, monkeypatch):
+def test_the_first_way_that_is_good_ends_the_trying_and_is_said(scans, monkeypatch):
     others(monkeypatch, "one way", "another", "a third")
-    judged(monkeypatch, [0.9, 0.7, 0.2, 0.6])
+    judged(monkeypatch, [0.9, 0.7, 0.2, 0.1])
     best, tried = register(scans)
     assert best.verdict.risk == 0.2
-    assert [one["taken"] for one in tried] == [False, False, True, False]
+    assert [one["taken"] for one in tried] == [False, False, True]
     said = attempts.sentence(tried)
-    assert "found another" in said and "one way; another; a third" in said
+    assert "found another" in said and "(one way; another)" in said
     assert "2.0 mm, 9.0 mm before" in said
+
+
+def test_where_none_is_good_what_the_check_likes_best_is_taken(scans, monkeypatch):
+    others(monkeypatch, "one way", "another", "a third")
+    judged(monkeypatch, [0.9, 0.7, 0.6, 0.8])
+    best, tried = register(scans)
+    assert best.verdict.risk == 0.6
+    assert [one["taken"] for one in tried] == [False, False, True, False]
 
 
 def test_where_nothing_is_better_the_first_result_is_kept_and_it_is_said(
@@ -63,7 +71,7 @@ def test_where_nothing_is_better_the_first_result_is_kept_and_it_is_said(
 
 
 def test_an_attempt_that_cannot_be_followed_is_told_of(scans, monkeypatch):
-    others(monkeypatch, "one way", "a way that breaks")
+    others(monkeypatch, "a way that breaks", "one way")
 
     def find(*arguments):
         if arguments[-1].words == "a way that breaks":
