@@ -161,6 +161,11 @@ def _read(path, nonfinite, max_bytes):
             header, kind, data = _read_stream(path, file, nonfinite, max_bytes)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read. Received: {error}") from error
+    except MemoryError as error:
+        raise ValueError(
+            f"{path}: reading it takes more memory than this process may have. "
+            f"Received: {error}"
+        ) from error
     affine = _affine(path, header)
     turn = nibabel.orientations.io_orientation(affine)
     undo = nibabel.orientations.inv_ornt_aff(turn, data.shape)

@@ -355,3 +355,15 @@ def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path):
     for name in ("pipe.nii", "folder.nii", "none.nii"):
         with pytest.raises(ValueError, match=name):
             nifti.load(tmp_path / name)
+
+
+def test_a_process_that_may_not_have_the_memory_says_so(tmp_path, monkeypatch):
+    path = tmp_path / "scan.nii"
+    path.write_bytes(nifti_files.whole())
+
+    def none_left(*arguments):
+        raise MemoryError("Unable to allocate 9 GiB")
+
+    monkeypatch.setattr(nifti.np, "empty", none_left)
+    with pytest.raises(ValueError, match=r"scan\.nii: .* may have\. Received: Unable"):
+        nifti.load(path)
