@@ -1,9 +1,9 @@
 """Train the dense network for any head: `python models/train_dense_any.py`.
 
 It goes on from `dense_t1`, with the force and a further look, which do nothing at
-first. Any scan of the training split is registered to any other of it, at 2 mm, on a box
-around the brain of the fixed one; every fourth step to the cohort's fixed scan. What
-the network sees is dressed as from another scanner, each scan by itself
+first. Any scan of the training split is registered to any other of it, at 2 mm, on a
+box around the brain of the fixed one; every fourth step to the cohort's fixed scan.
+What the network sees is dressed as from another scanner, each scan by itself
 (`models/any_head.py`); what it is judged by is how well the scans as they are lie on
 each other. So the contrast tells it nothing, and the loss needs no labels. The affine
 that it starts from is the refined one, often with an error added. Twelve training scans
@@ -179,7 +179,8 @@ def go_on_from(start, network):
     """
     for old, new in zip(start.weights, network.weights, strict=True):
         value = np.zeros(new.shape, "float32")
-        value[tuple(slice(size) for size in old.shape)] = keras.ops.convert_to_numpy(old)
+        seen = tuple(slice(size) for size in old.shape)
+        value[seen] = keras.ops.convert_to_numpy(old)
         new.assign(value)
 
 

@@ -110,6 +110,7 @@ show.panels(
     alt="An axial slice of the moving brain after the affine, and of the fixed one",
 )
 
+
 # %% [markdown]
 # ## 1. NaN from a flat patch
 # The local NCC divides by the spread of the gray values in a window. Half of this slice
@@ -140,6 +141,7 @@ show.panels(
     unit="2 mm",
     alt="The fixed slice, and in white the flat windows whose local NCC is NaN",
 )
+
 
 # %% [markdown]
 # One such window is enough: the mean is NaN, its gradient is NaN, and after one step so
@@ -207,6 +209,7 @@ picture, axes = show.style.subplots(
 for ax, (weight, one) in zip(axes.flat, results.items(), strict=True):
     show.grid(displacement=one[3], image=there, ax=ax, title=f"λ = {weight:g}", step=4)
 picture
+
 
 # %% [markdown]
 # The best similarity belongs to the worst field. Similarity alone never says that λ is
@@ -361,6 +364,7 @@ axes.flat[0].set(xlabel="shift (mm)", ylabel="loss, each from 0 to 1")
 axes.flat[0].legend()
 picture
 
+
 # %% [markdown]
 # Mean squares and NCC ask for equal gray values and push the brain off itself. The
 # squared local NCC asks only whether one gray value *predicts* the other, here and now,
@@ -426,6 +430,7 @@ if known:
         alt="The carried label maps of a slice, and the voxels where they differ",
     )
 picture
+
 
 # %% [markdown]
 # Nothing crashes, and at a glance the map looks right: the wrong names line every
