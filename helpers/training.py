@@ -235,6 +235,6 @@ def adam(parameters, gradient, first, second, rate, count):
     first = 0.9 * first + 0.1 * gradient
     second = 0.999 * second + 0.001 * ops.square(gradient)
     corrected = first / (1 - 0.9**count)
-    # Not a sum: an exporter takes x + 1e-8 for x, and 0 / 0 is left where nothing pulls.
+    # No sum: an exporter takes x + 1e-8 for x, and where nothing pulls 0 / 0 is left.
     scale = ops.maximum(ops.sqrt(second / (1 - 0.999**count)), 1e-8)
     return parameters - rate * corrected / scale, first, second
