@@ -203,10 +203,10 @@ seen.append(("λ too large", "mean shift, voxels", large[2], right[2]))
 show.table(("λ", "local NCC", "folded voxels, %", "mean shift, voxels"), rows)
 
 # %%
-picture, axes = show.style.subplots(
-    1, 3, 10.5, 3.9, "The warped grid of the three fields: torn, smooth, and at rest"
-)
-for ax, (weight, one) in zip(axes.flat, results.items(), strict=True):
+alt = "The warped grid of the three fields: torn, smooth, and at rest"
+picture = show.figure(10.5, 3.9, alt)
+axes = picture.subplots(1, 3)
+for ax, (weight, one) in zip(axes, results.items(), strict=True):
     show.grid(displacement=one[3], image=there, ax=ax, title=f"λ = {weight:g}", step=4)
 picture
 
@@ -357,11 +357,12 @@ for name, loss in curves.items():
     print(f"{name}: lowest {lowest[name]:.0f} mm off")
 assert lowest["1 − local NCC²"] == 0 < min(lowest["mean squares"], lowest["1 − NCC"])
 seen.append(("another contrast", "mm off at the lowest loss", lowest["1 − NCC"], 0.0))
-picture, axes = show.style.subplots(1, 1, 6.0, 2.9, "Three losses against the shift")
+picture = show.figure(6.0, 2.9, "Three losses against the shift")
+ax = picture.subplots()
 for name, values in drawn.items():
-    axes.flat[0].plot(2 * shifts, values, label=name)
-axes.flat[0].set(xlabel="shift (mm)", ylabel="loss, each from 0 to 1")
-axes.flat[0].legend()
+    ax.plot(2 * shifts, values, label=name)
+ax.set(xlabel="shift (mm)", ylabel="loss, each from 0 to 1")
+ax.legend()
 picture
 
 

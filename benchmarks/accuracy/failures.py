@@ -16,6 +16,7 @@ import functools
 import multiprocessing
 import pathlib
 import sys
+import typing
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
@@ -34,6 +35,8 @@ TRUTH = ("dice", "best_dice", "error_mm")
 COLUMNS = (*KEYS, *TRUTH, *check.NAMES)
 PAIRS = {"train": 36, "test": 20, "elsewhere": 8}
 STEPS = {"affine": 12, "dense": 15}
+KINDS = tuple(damage.KINDS.items())
+WORSE = 3
 SOME = 2000
 SEED = 0
 
@@ -59,6 +62,69 @@ def pairs(split):
     ]
 
 
+class Spoiled(typing.NamedTuple):
+    """A pair before it is registered.
+
+    Attributes:
+        kind: Name of the damage, see `damage.KINDS`.
+        refined: Whether its answers are to be refined.
+        masks: `"labels"` or `"found"`: where the brains are from.
+        moving: `scan.Scan` with a mask.
+        fixed: `scan.Scan` with a mask.
+        matrix: `(4, 4)`, from the moving world to the one of the spoiled head.
+    """
+
+    kind: str
+    refined: bool
+    masks: str
+    moving: typing.Any
+    fixed: typing.Any
+    matrix: np.ndarray
+
+
+def spoiled(task, rng):
+    """Yield one pair spoiled in every way, the first one as it is.
+
+    Args:
+        task: Split, number of the moving scan, number of the fixed one.
+        rng: `numpy.random.Generator`, as `generator` makes it. Who wants what is drawn
+            afterwards to be the same draws of `damage.SPOILED` behind the first pair.
+
+    Yields:
+        `Spoiled`; none where no brain is found, since the command ends there.
+    """
+    moving, fixed = scans(task)
+    for number, (kind, spoil) in enumerate((("none", damage.none), *KINDS)):
+        here, there = spoil(rng, moving, fixed)
+        refined = number == 0 or rng.random() < 0.25
+        given = rng.random() < 0.5 or kind in ("skull_one_side", "skull_both", "half")
+        if found := not given and number > 0:
+            try:
+                here, there = (
+                    dataclasses.replace(s, mask=masks.find(s)) for s in (here, there)
+                )
+            except ValueError:
+                continue
+        # The header that was changed leads from the one world to the other.
+        matrix = here.affine @ np.linalg.inv(moving.affine)
+        yield Spoiled(kind, refined, ("labels", "found")[found], here, there, matrix)
+
+
+def generator(task):
+    """Return the `numpy.random.Generator` of a pair."""
+    split, number, other = task
+    return np.random.default_rng((SEED, len(split), number, other + 1))
+
+
+def misplaced(rng, best, fixed):
+    """Return what was found, made worse in some ways, by the names of the damage."""
+    return {
+        f"{name} {count}": wrong(rng, best, fixed)
+        for name, wrong in damage.SPOILED.items()
+        for count in range(WORSE)
+    }
+
+
 def rows(task):
     """Register one pair in every way; return its rows.
 
@@ -68,50 +134,33 @@ def rows(task):
     Returns:
         List of dicts.
     """
-    split, number, other = task
-    moving, fixed = scans(task)
-    names = {"split": split, "moving": moving.name, "fixed": fixed.name}
-    rng = np.random.default_rng((SEED, len(split), number, other + 1))
+    rng, (moving, fixed) = generator(task), scans(task)
+    named = {"split": task[0], "moving": moving.name, "fixed": fixed.name}
     best, made = None, []
-    for kind, spoil in (("none", damage.none), *damage.KINDS.items()):
-        first = best is None
-        here, there = spoil(rng, moving, fixed)
-        refined = first or rng.random() < 0.25
-        given = rng.random() < 0.5 or kind in ("skull_one_side", "skull_both", "half")
-        keys = {"damage": kind, "refined": refined, "masks": "labels"}
-        if not given and not first:
-            keys["masks"] = "found"
-            try:
-                here, there = (
-                    dataclasses.replace(s, mask=masks.find(s)) for s in (here, there)
-                )
-            except ValueError:
-                # The command ends here, and says why: nothing to be judged.
-                continue
-        stages = registered(here, there, refined)
-        if first:
+    for one in spoiled(task, rng):
+        here, there = one.moving, one.fixed
+        stages = registered(here, there, one.refined)
+        found = {(stage, one.kind): way for stage, way in stages.items()}
+        if best is None:
             best = stages["dense"]
             best_dice = dice(best, moving, fixed)
-        # The header that was changed leads from the one world to the other.
-        matrix = here.affine @ np.linalg.inv(moving.affine)
-        truth = transforms.Transform([matrix]) @ best
-        found = {(stage, kind): one for stage, one in stages.items()}
-        if first:
-            for name, wrong in damage.SPOILED.items():
-                for count in range(3):
-                    key = "dense", f"{name} {count}"
-                    found[key] = wrong(rng, best, fixed)
+            worse = misplaced(rng, best, fixed)
+            found |= {("dense", kind): way for kind, way in worse.items()}
+        truth = transforms.Transform([one.matrix]) @ best
         other_way = runtime.affine(there.stripped(), here.stripped())
-        for (stage, name), one in found.items():
+        labelled = [
+            dataclasses.replace(scan, labels=own.labels)
+            for scan, own in ((here, moving), (there, fixed))
+        ]
+        for (stage, kind), way in found.items():
             made.append(
-                names
-                | keys
-                | {"stage": stage, "damage": name}
-                | judged(one, here, there, other_way)
-                | {"best_dice": best_dice, "error_mm": missed(one, truth, fixed)}
-                | {"dice": dice(one, dataclasses.replace(here, labels=moving.labels),
-                                 dataclasses.replace(there, labels=fixed.labels))}
-            )  # fmt: skip
+                named
+                | {"damage": kind, "stage": stage}
+                | {"refined": one.refined, "masks": one.masks}
+                | judged(way, here, there, other_way)
+                | {"best_dice": best_dice, "error_mm": missed(way, truth, fixed)}
+                | {"dice": dice(way, *labelled)}
+            )
     return made
 
 
