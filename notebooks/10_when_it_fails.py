@@ -207,7 +207,7 @@ alt = "The warped grid of the three fields: torn, smooth, and at rest"
 picture = show.figure(10.5, 3.9, alt)
 axes = picture.subplots(1, 3)
 for ax, (weight, one) in zip(axes, results.items(), strict=True):
-    show.grid(displacement=one[3], image=there, ax=ax, title=f"λ = {weight:g}", step=4)
+    show.grid(displacement=one[3], image=there, ax=ax, title=f"λ = {weight:g}", step=6)
 picture
 
 
@@ -283,7 +283,7 @@ seen.append(("order of two transforms", "mm apart", apart["turn and shift"], 0.0
 
 # %%
 wide = [np.pad(image, ((0, 0), (70, 70), (70, 70), (0, 0))) for image in (here, there)]
-far = np.roll(wide[0], (95, 85), axis=(1, 2))
+far = np.roll(wide[0], (80, 75), axis=(1, 2))
 unit = np.eye(2, 3, dtype="float32")[None]
 middles = [ops.convert_to_numpy(affines.barycentre(image)) for image in (far, wide[1])]
 starts = {"as stored": unit, "barycentres": unit.copy()}
@@ -359,8 +359,8 @@ assert lowest["1 − local NCC²"] == 0 < min(lowest["mean squares"], lowest["1 
 seen.append(("another contrast", "mm off at the lowest loss", lowest["1 − NCC"], 0.0))
 picture = show.figure(6.0, 2.9, "Three losses against the shift")
 ax = picture.subplots()
-for name, values in drawn.items():
-    ax.plot(2 * shifts, values, label=name)
+for (name, values), line in zip(drawn.items(), ("-", "--", "-"), strict=True):
+    ax.plot(2 * shifts, values, line, label=name)
 ax.set(xlabel="shift (mm)", ylabel="loss, each from 0 to 1")
 ax.legend()
 picture
@@ -494,8 +494,9 @@ if scans.source == "ixi":
     assert all(dice[mend] > dice[name] + 0.2 for name, mend in mends.items())
 seen += [(name, "Dice of the regions", dice[name], dice[mend])
          for name, mend in mends.items()]  # fmt: skip
+short = ("head_as_brain", "brain_found", "wrong_header", "turned")
 show.planes(
-    **{name.replace(" ", "_"): told[name][0].moved.image for name in list(told)[1:]},
+    **dict(zip(short, [one[0].moved.image for one in told.values()][1:], strict=True)),
     voxel_mm=2.0,
     outline=fixed.mask,
     height=2.0,
