@@ -180,6 +180,53 @@ def compile_whole_step():
     return False if NAME == "tensorflow" and not has_gpu() else "auto"
 
 
+@contextlib.contextmanager
+def data_parallel(devices):
+    """Split the batches of a training over several devices, each with all weights.
+
+    Args:
+        devices: How many; 1 changes nothing.
+
+    Raises:
+        ValueError: If the backend is not JAX, the only one for which Keras has this, or
+            there are fewer devices.
+
+    Reference:
+        https://keras.io/guides/distribution
+    """
+    if devices == 1:
+        yield
+        return
+    there = keras.distribution.list_devices() if NAME == "jax" else []
+    if not 1 <= devices <= len(there):
+        raise ValueError(
+            "several devices need KERAS_BACKEND=jax, and as many of them. "
+            f"Received: {devices} devices, {len(there)} of the backend {NAME}"
+        )
+    before = keras.distribution.distribution()
+    parallel = keras.distribution.DataParallel(devices=there[:devices])
+    keras.distribution.set_distribution(parallel)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def lay_out(variables):
+    """Put the weights where `data_parallel` wants them, or back on one device.
+
+    Args:
+        variables: List of `keras.Variable`, made before or after it began.
+    """
+    parallel = keras.distribution.distribution() if NAME == "jax" else None
+    for variable in variables:
+        value = ops.convert_to_numpy(variable)
+        if parallel is not None:
+            layout = parallel.get_variable_layout(variable)
+            value = keras.distribution.distribute_tensor(value, layout)
+        variable.assign(value)
+
+
 def has_gpu():
     """Tell whether the backend sees a GPU.
 

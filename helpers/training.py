@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
 import json
 import os
@@ -27,6 +28,7 @@ def fit(
     on_epoch=None,
     progress=True,
     ahead=1,
+    devices=1,
 ):
     """Train a network on pairs of images; the loss sees no ground truth.
 
@@ -50,13 +52,16 @@ def fit(
         progress: Whether to show one progress bar.
         ahead: How many batches are made at once, each in a thread of its own, while
             the network learns: more where a batch takes longer than a step.
+        devices: How many devices share a batch, see `backend.data_parallel`. The
+            losses are those of one device, but for rounding.
 
     Returns:
         Dict with `loss`, the loss of every step.
 
     Raises:
         ValueError: If the loss is not finite, with the step; if steps is not a
-            multiple of epochs; if a checkpoint belongs to another run.
+            multiple of epochs; if a checkpoint belongs to another run; if there are
+            not so many devices, or a batch cannot be split over them.
     """
     if steps < 1 or epochs < 1 or steps % epochs:
         raise ValueError(
@@ -71,6 +76,7 @@ def fit(
     )
     plan = {"steps": steps, "epochs": epochs}
     plan |= {"learning_rate": learning_rate, "decay": decay}
+    trainer.optimizer.build(trainer.network.trainable_variables)
     history = [] if checkpoint is None else _restore(checkpoint, trainer, plan)
     bar = tqdm(
         total=steps,
@@ -82,14 +88,18 @@ def fit(
         ncols=80,
         disable=not progress,
     )
-    with bar, concurrent.futures.ThreadPoolExecutor(ahead) as pool:
+    with (
+        bar,
+        _spread(trainer, devices),
+        concurrent.futures.ThreadPoolExecutor(ahead) as pool,
+    ):
         first = range(len(history), min(steps, len(history) + ahead))
         coming = collections.deque(pool.submit(pairs, step) for step in first)
         while len(history) < steps:
             step, batch = len(history) + 1, coming.popleft().result()
             if step + ahead <= steps:
                 coming.append(pool.submit(pairs, step + ahead - 1))
-            history.append(_step(trainer, batch, step))
+            history.append(_step(trainer, batch, step, devices))
             bar.set_postfix_str(f"loss {np.mean(history[-50:]):.4f}", refresh=False)
             bar.update()
             if step % (steps // epochs) == 0:
@@ -118,7 +128,42 @@ class Trainer(keras.Model):
         return ops.mean(self.objective(x, y_pred))
 
 
-def _step(trainer, batch, step):
+@contextlib.contextmanager
+def _spread(trainer, devices):
+    """Keep a copy of the weights on each device, and in the end on one again."""
+    with backend.data_parallel(devices):
+        if devices > 1:
+            backend.lay_out(trainer.variables)
+        yield
+    if devices > 1:
+        backend.lay_out(trainer.variables)
+
+
+def stacked(pairs, count):
+    """Return a function that makes batches of `count` times as many pairs.
+
+    Args:
+        pairs: As of `fit`.
+        count: How many steps of it make one.
+
+    Returns:
+        Function from a step to a dict of arrays, as of `fit`.
+    """
+
+    def together(step):
+        made = [pairs(count * step + number) for number in range(count)]
+        return {name: np.concatenate([one[name] for one in made]) for name in made[0]}
+
+    return together if count > 1 else pairs
+
+
+def _step(trainer, batch, step, devices):
+    sizes = {len(array) for array in batch.values()}
+    if any(size % devices for size in sizes):
+        raise ValueError(
+            f"a batch of {max(sizes)} cannot be split over {devices} devices; take a "
+            f"multiple of their number. Received: batches of {sorted(sizes)}"
+        )
     trainer.reset_metrics()
     batch = {name: ops.convert_to_tensor(array) for name, array in batch.items()}
     loss = float(trainer.train_on_batch(batch))
@@ -156,7 +201,6 @@ def _restore(folder, trainer, plan):
             f"the checkpoint in {folder} belongs to another run ({state['plan']}); "
             f"delete it or choose another folder. Received: {plan}"
         )
-    trainer.optimizer.build(trainer.network.trainable_variables)
     trainer.load_weights(path.with_name(state["weights"]))
     return state["loss"]
 
