@@ -185,7 +185,7 @@ def data_parallel(devices):
     """Split the batches of a training over several devices, each with all weights.
 
     Args:
-        devices: How many; 1 changes nothing.
+        devices: How many, two or more.
 
     Raises:
         ValueError: If the backend is not JAX, the only one for which Keras has this, or
@@ -194,11 +194,8 @@ def data_parallel(devices):
     Reference:
         https://keras.io/guides/distribution
     """
-    if devices == 1:
-        yield
-        return
     there = keras.distribution.list_devices() if NAME == "jax" else []
-    if not 1 <= devices <= len(there):
+    if not 2 <= devices <= len(there):
         raise ValueError(
             "several devices need KERAS_BACKEND=jax, and as many of them. "
             f"Received: {devices} devices, {len(there)} of the backend {NAME}"

@@ -70,43 +70,39 @@ def fit(
     schedule = learning_rate
     if decay:
         schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    trainer = Trainer(network, loss)
-    trainer.compile(
-        keras.optimizers.Adam(schedule), jit_compile=backend.compile_whole_step()
-    )
-    plan = {"steps": steps, "epochs": epochs}
-    plan |= {"learning_rate": learning_rate, "decay": decay}
-    trainer.optimizer.build(trainer.network.trainable_variables)
-    history = [] if checkpoint is None else _restore(checkpoint, trainer, plan)
-    bar = tqdm(
-        total=steps,
-        initial=len(history),
-        desc="training",
-        unit="step",
-        file=sys.stdout,
-        mininterval=1.0,
-        ncols=80,
-        disable=not progress,
-    )
-    with (
-        bar,
-        _spread(trainer, devices),
-        concurrent.futures.ThreadPoolExecutor(ahead) as pool,
-    ):
-        first = range(len(history), min(steps, len(history) + ahead))
-        coming = collections.deque(pool.submit(pairs, step) for step in first)
-        while len(history) < steps:
-            step, batch = len(history) + 1, coming.popleft().result()
-            if step + ahead <= steps:
-                coming.append(pool.submit(pairs, step + ahead - 1))
-            history.append(_step(trainer, batch, step, devices))
-            bar.set_postfix_str(f"loss {np.mean(history[-50:]):.4f}", refresh=False)
-            bar.update()
-            if step % (steps // epochs) == 0:
-                if checkpoint is not None:
-                    _save(checkpoint, trainer, plan, history)
-                if on_epoch is not None:
-                    on_epoch(step * epochs // steps, network)
+    with _spread(network, devices):
+        trainer = Trainer(network, loss)
+        trainer.compile(
+            keras.optimizers.Adam(schedule), jit_compile=backend.compile_whole_step()
+        )
+        plan = {"steps": steps, "epochs": epochs}
+        plan |= {"learning_rate": learning_rate, "decay": decay}
+        history = [] if checkpoint is None else _restore(checkpoint, trainer, plan)
+        bar = tqdm(
+            total=steps,
+            initial=len(history),
+            desc="training",
+            unit="step",
+            file=sys.stdout,
+            mininterval=1.0,
+            ncols=80,
+            disable=not progress,
+        )
+        with bar, concurrent.futures.ThreadPoolExecutor(ahead) as pool:
+            first = range(len(history), min(steps, len(history) + ahead))
+            coming = collections.deque(pool.submit(pairs, step) for step in first)
+            while len(history) < steps:
+                step, batch = len(history) + 1, coming.popleft().result()
+                if step + ahead <= steps:
+                    coming.append(pool.submit(pairs, step + ahead - 1))
+                history.append(_step(trainer, batch, step, devices))
+                bar.set_postfix_str(f"loss {np.mean(history[-50:]):.4f}", refresh=False)
+                bar.update()
+                if step % (steps // epochs) == 0:
+                    if checkpoint is not None:
+                        _save(checkpoint, trainer, plan, history)
+                    if on_epoch is not None:
+                        on_epoch(step * epochs // steps, network)
     return {"loss": history}
 
 
@@ -129,14 +125,15 @@ class Trainer(keras.Model):
 
 
 @contextlib.contextmanager
-def _spread(trainer, devices):
+def _spread(network, devices):
     """Keep a copy of the weights on each device, and in the end on one again."""
-    with backend.data_parallel(devices):
-        if devices > 1:
-            backend.lay_out(trainer.variables)
+    if devices == 1:
         yield
-    if devices > 1:
-        backend.lay_out(trainer.variables)
+        return
+    with backend.data_parallel(devices):
+        backend.lay_out(network.variables)
+        yield
+    backend.lay_out(network.variables)
 
 
 def stacked(pairs, count):
@@ -201,6 +198,7 @@ def _restore(folder, trainer, plan):
             f"the checkpoint in {folder} belongs to another run ({state['plan']}); "
             f"delete it or choose another folder. Received: {plan}"
         )
+    trainer.optimizer.build(trainer.network.trainable_variables)
     trainer.load_weights(path.with_name(state["weights"]))
     return state["loss"]
 

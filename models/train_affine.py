@@ -108,6 +108,7 @@ def main():
     parser.add_argument("--steps", type=int, default=2640)
     parser.add_argument("--tune", type=int, default=3600)
     parser.add_argument("--checkpoint", type=pathlib.Path, default=None)
+    parser.add_argument("--devices", type=int, default=1, help="share each batch")
     parser.add_argument("--out", type=pathlib.Path, default=models.FOLDER)
     options = parser.parse_args()
     keras.utils.set_random_seed(SEED)
@@ -129,7 +130,8 @@ def main():
     ):
         if steps:
             folder = options.checkpoint and options.checkpoint / name
-            train(network, name, {"loss": loss, "steps": steps} | setup, folder)
+            setup = {"loss": loss, "steps": steps, "devices": options.devices} | setup
+            train(network, name, setup, folder)
     models.store(network, NAME, "affine_cascade", built, CONTRACT, options.out)
     measure(scans, models.load(NAME, options.out).network)
 

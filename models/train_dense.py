@@ -118,16 +118,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--checkpoint", type=pathlib.Path, default=None)
+    parser.add_argument("--devices", type=int, default=1, help="a pair for each")
     parser.add_argument("--out", type=pathlib.Path, default=models.FOLDER)
     options = parser.parse_args()
     keras.utils.set_random_seed(SEED)
     scans = cohort.load(voxel_mm=2.0, skull=True, progress=False)
     boxes = Boxes(scans, OPTIONS["shape"])
     network = networks.dense_cascade(**OPTIONS)
-    started = time.monotonic()
+    started, devices = time.monotonic(), options.devices
+    pairs = make_pairs(boxes, len(scans.train) - KEPT_ASIDE)
     history = training.fit(
         networks.registration(network),
-        make_pairs(boxes, len(scans.train) - KEPT_ASIDE),
+        training.stacked(pairs, devices),
         loss,
         steps=options.steps,
         epochs=20,
@@ -135,10 +137,12 @@ def main():
         progress=False,
         checkpoint=options.checkpoint,
         on_epoch=lambda epoch, _: print(f"part {epoch} of 20", flush=True),
+        devices=devices,
     )["loss"]
     minutes = (time.monotonic() - started) / 60
     models.store(network, NAME, "dense_cascade", OPTIONS, CONTRACT, options.out)
-    print(f"seed {SEED}, {options.steps} steps of one pair, {minutes:.1f} minutes")
+    size = f"{devices} pair{'s' * (devices > 1)}"
+    print(f"seed {SEED}, {options.steps} steps of {size}, {minutes:.1f} minutes")
     print(f"device: {backend.device_name()}; source: {scans.source}")
     for part in np.array_split(history, 20):
         print(f"mean loss {part.mean():.4f}")
