@@ -42,11 +42,12 @@ class Result(typing.NamedTuple):
 def register(
     moving, fixed, kind, refine, start, stages, *, labels=(None, None), retry=True
 ):
-    """Find the transform between two scans; where the check says failed, try otherwise.
+    """Find the transform between two scans; where the check is not content, try more.
 
-    The other attempts turn the moving head first, cut the brains out in another way, or
-    descend without a network's answer; the first that the check calls good ends them.
-    What the check likes best is kept.
+    The other attempts turn or stretch the moving head first, cut the brains out in
+    another way, or descend without a network's answer; where the check is in doubt,
+    only the brains are cut out otherwise. The first that the check calls good ends
+    them. What the check likes best is kept.
 
     Args:
         moving: `scan.Scan`; without a mask, the brain is found.
@@ -72,10 +73,10 @@ def register(
     results = [follow(start, stages)]
     stopped = []
     first = results[0].verdict
-    if retry and start is None and first.level == "failed":
+    if retry and start is None and first.level != "good":
         quiet = provenance.Stages()
         with stages("trying otherwise"):
-            for attempt in _promising(moving, fixed, results[0].found):
+            for attempt in _promising(moving, fixed, results[0]):
                 try:
                     result = follow(None, quiet, attempt)
                 except ValueError as error:
@@ -116,13 +117,14 @@ def sentence(tried):
     (taken,) = [one for one in tried if one["taken"]]
     others = "; ".join(one["words"] for one in tried[1:])
     ways = "1 other way was" if len(tried) == 2 else f"{len(tried) - 1} other ways were"
+    said = tried[0]["level"]
     if taken is tried[0]:
         return (
-            f"The check said failed, so {ways} tried ({others}); none was better, and "
+            f"The check said {said}, so {ways} tried ({others}); none was better, and "
             "the first result was kept."
         )
     return (
-        f"The check said failed, so {ways} tried ({others}); the result is the one "
+        f"The check said {said}, so {ways} tried ({others}); the result is the one "
         f"that was found {taken['words']} (estimated error {taken['error_mm']:.1f} mm, "
         f"{tried[0]['error_mm']:.1f} mm before)."
     )
@@ -155,13 +157,23 @@ def _followed(
 
 def _promising(moving, fixed, first):
     """Return the attempts worth following: a few turns, other brains, a descent."""
+    others = []
+    if set(first.found.masks_from.values()) != {"found by us"}:
+        words = "with both brains found by the network"
+        others.append(finding.Attempt(words, brains="found"))
+    if first.verdict.level == "doubtful":
+        return others
+    if "the scan has no skull" not in first.found.masks_from.values():
+        others.append(
+            finding.Attempt("with whole heads for the affine", brains="whole")
+        )
     heads = [
         dataclasses.replace(scan, mask=mask).stripped()
-        for scan, mask in zip((moving, fixed), first.masks, strict=True)
+        for scan, mask in zip((moving, fixed), first.found.masks, strict=True)
     ]
     model = runtime.load(finding.BRAIN)
     found = []
-    for turn, words in turns(*heads):
+    for turn, words in [*turns(*heads), stretch(*heads)]:
         start = finding.turned(heads[0], turn)
         upright = dataclasses.replace(
             heads[0], affine=np.linalg.inv(start.affine) @ heads[0].affine
@@ -170,14 +182,8 @@ def _promising(moving, fixed, first):
         attempt = finding.Attempt(f"with {words}", turn)
         found.append((_resemblance(heads, start @ rough), attempt))
     found = [one for _, one in sorted(found, key=lambda one: -one[0])[:FOLLOWED]]
-    found.append(finding.Attempt("by descent alone", found[0].turn, descent=True))
-    if set(first.masks_from.values()) != {"found by us"}:
-        found.append(
-            finding.Attempt("with both brains found by the network", brains="found")
-        )
-    if "the scan has no skull" not in first.masks_from.values():
-        found.append(finding.Attempt("with whole heads for the affine", brains="whole"))
-    return found
+    descent = finding.Attempt("by descent alone", found[0].turn, descent=True)
+    return [*found, *others, descent]
 
 
 def turns(moving, fixed):
@@ -214,15 +220,45 @@ def _words(turn):
     )
 
 
+def stretch(moving, fixed):
+    """Return the stretch that gives one brain the size of the other, and its words.
+
+    Along every direction, by the spread of the brains about their barycentres; it turns
+    nothing that was upright.
+
+    Args:
+        moving: `scan.Scan`, its skull removed.
+        fixed: `scan.Scan`, the same.
+
+    Returns:
+        Symmetric matrix `(3, 3)` and str.
+    """
+    own, goal = (_spread(scan) for scan in (moving, fixed))
+    half = _power(own, 0.5)
+    between = _power(half @ goal @ half, 0.5)
+    whole = _power(own, -0.5) @ between @ _power(own, -0.5)
+    return whole, "the brain stretched to the size of the other"
+
+
+def _power(matrix, exponent):
+    """Return a power of a symmetric positive matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * values**exponent @ vectors.T
+
+
 def _principal(scan):
     """Return the principal axes of a brain as columns, the longest first."""
+    return np.linalg.eigh(_spread(scan))[1][:, ::-1]
+
+
+def _spread(scan):
+    """Return the covariance of a brain about its barycentre, mm², `(3, 3)`."""
     image = intensity.scaled(scan.image)
     places = np.argwhere(image > 0)[::97]
     weights = image[tuple(places.T)]
     points = transforms.Transform([scan.affine]).points(places.astype("float64"))
     points = points - np.average(points, axis=0, weights=weights)
-    spread = (points * weights[:, None]).T @ points
-    return np.linalg.eigh(spread)[1][:, ::-1]
+    return (points * weights[:, None]).T @ points / weights.sum()
 
 
 def _resemblance(heads, rough):

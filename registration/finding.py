@@ -141,11 +141,11 @@ def affine(moving, fixed, model, refine=False, descent=False):
 
 
 def turned(moving, linear):
-    """Return the start that turns a head about its barycentre.
+    """Return the start that turns or stretches a head about its barycentre.
 
     Args:
         moving: `scan.Scan`.
-        linear: Rotation `(3, 3)` by which it is turned.
+        linear: Matrix `(3, 3)` by which it is turned.
 
     Returns:
         `transform.Transform`, from the world where it is turned to its own.
@@ -154,8 +154,8 @@ def turned(moving, linear):
         return transforms.Transform()
     middle = intensity.barycentre(intensity.scaled(moving.image), moving.affine)
     matrix = np.eye(4)
-    matrix[:3, :3] = linear.T
-    matrix[:3, 3] = middle - linear.T @ middle
+    matrix[:3, :3] = np.linalg.inv(linear)
+    matrix[:3, 3] = middle - matrix[:3, :3] @ middle
     return transforms.Transform([matrix])
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -105,6 +106,28 @@ def test_the_turns_are_rotations_and_all_different(scans):
         assert np.linalg.det(turn) == pytest.approx(1)
     apart = [np.abs(a - b).max() for n, a in enumerate(found) for b in found[:n]]
     assert min(apart) > 0.01
+
+
+def test_the_stretch_undoes_a_wrong_voxel_size(scans):
+    _, fixed = scans
+    wrong = np.diag([1.5, 1.0, 0.8, 1.0])
+    moving = heads.moved(fixed, wrong)
+    found, _ = attempts.stretch(moving, fixed)
+    np.testing.assert_allclose(found, np.diag([1 / 1.5, 1, 1 / 0.8]), atol=1e-6)
+    start = finding.turned(moving, found)
+    upright = np.linalg.inv(start.affine) @ moving.affine
+    np.testing.assert_allclose(upright[:3, :3], fixed.affine[:3, :3], atol=1e-6)
+
+
+def test_where_the_check_is_in_doubt_only_the_brains_are_cut_out_otherwise(scans):
+    masked = [dataclasses.replace(s, mask=s.image > 0.3) for s in scans]
+    first, _ = register(masked, retry=False)
+    verdict = first.verdict._replace(level="doubtful")
+    tried = attempts._promising(*masked, first._replace(verdict=verdict))
+    assert [one.brains for one in tried] == ["found"]
+    found = first.found._replace(masks_from=dict.fromkeys("ab", "found by us"))
+    first = first._replace(verdict=verdict, found=found)
+    assert attempts._promising(*masked, first) == []
 
 
 def test_a_turn_is_named_by_where_its_axes_go():
