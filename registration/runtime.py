@@ -172,14 +172,29 @@ def dense(moving, fixed, start, model="dense_t1", steps=0, use_mask=False):
     pair = prepare.around_brain(
         moving, fixed, start, model.shape, model.voxel_mm, use_mask
     )
-    images = {"moving": pair.moving, "fixed": pair.fixed}
-    (velocity,) = model.run("", ["velocity"], **images)
-    if steps:
-        velocity = _refined(model, velocity, images, steps)
-    there, back = model.run(".field", ["there", "back"], velocity=velocity)
+    found = velocity(pair.moving, pair.fixed, model, steps)
+    there, back = model.run(".field", ["there", "back"], velocity=found)
     turn = pair.grid.affine[:3, :3].T.astype("float32")
     field = transform.Field(pair.grid, there[0] @ turn, back[0] @ turn)
     return start @ transform.Transform([field])
+
+
+def velocity(moving, fixed, model, steps=0):
+    """Find the velocity between two images on the network's grid; see `dense`.
+
+    Args:
+        moving: Float32 array `(1, *shape, 1)` in [0, 1], aligned by an affine.
+        fixed: Float32 array of the same shape.
+        model: What `load` returns.
+        steps: Steps of refinement after the network.
+
+    Returns:
+        Float32 array `(1, *coarse, 3)` in voxels of its grid, which spans the box of
+        the images.
+    """
+    images = {"moving": moving, "fixed": fixed}
+    (found,) = model.run("", ["velocity"], **images)
+    return _refined(model, found, images, steps) if steps else found
 
 
 def _refined_affine(model, found, images, steps):
