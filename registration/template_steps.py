@@ -27,6 +27,7 @@ from registration.scans import intensity
 from registration.scans import scan as scans
 
 AFFINE, DENSE = "affine_t1", "dense_t1"
+MODELS = (AFFINE, DENSE)
 RIM_VOXELS = 2
 # A field is rounded to such parts of a millimetre, a power of two: it packs better.
 STEPS_PER_MM = np.float32(4096)
@@ -112,6 +113,22 @@ def read(task):
     }
 
 
+class Affine(typing.NamedTuple):
+    """What is found of a scan by an affine.
+
+    Attributes:
+        matrix: Float64 array `(4, 4)` from the target's world to the scan's.
+        barycentre: Of the scan, `(3,)` in RAS mm.
+        resemblance: Correlation of the scan with the target in the target's brain.
+        like: Whether the scan may be one of the cohort.
+    """
+
+    matrix: np.ndarray
+    barycentre: np.ndarray
+    resemblance: float
+    like: bool
+
+
 def affine(task):
     """Find the affine from a target to a scan.
 
@@ -119,31 +136,52 @@ def affine(task):
         task: `Member`, where the target is kept, and the steps of refinement.
 
     Returns:
-        Float64 array `(4, 4)`, and the scan's barycentre in RAS mm.
+        `Affine`, alike unless its matrix has no logarithm.
     """
     member, target, steps = task
-    moving = kept_scan(member.place)
-    found = runtime.affine(moving, kept_scan(target), AFFINE, steps)
-    return found.affine, intensity.barycentre(moving.image, moving.affine)
+    moving, fixed = kept_scan(member.place), kept_scan(target)
+    matrix = runtime.affine(moving, fixed, AFFINE, steps).affine
+    middle = intensity.barycentre(moving.image, moving.affine)
+    image = prepare.resample(moving.image, moving.affine, matrix, fixed.grid)
+    resemblance = _correlation(image[0, ..., 0], fixed)
+    try:
+        means.logarithm(matrix)
+    except ValueError:
+        return Affine(matrix, middle, resemblance, False)
+    return Affine(matrix, middle, resemblance, True)
 
 
 def velocity(task):
     """Find the velocity from the mean to a scan, and keep it.
 
+    What the network answers to the scans exchanged is taken off, and halved: to a
+    blurred mean it has a bias of its own, which the other way has as well.
+
     Args:
-        task: `Member`, where the mean is kept, and the steps of refinement.
+        task: `Member`, where the mean is kept, the steps of refinement, and the mean
+            velocity that was taken off the last one, which is then refined further;
+            None to ask the network.
 
     Returns:
         float: the correlation of the scan with the mean, in its brain, before.
     """
-    member, target, steps = task
+    member, target, steps, taken_off = task
     mean, moving = kept_scan(target), kept_scan(member.place)
     image = prepare.resample(moving.image, moving.affine, member.matrix, mean.grid)
-    fixed = intensity.scaled(mean.image)[None, ..., None]
-    found = runtime.velocity(image, fixed, runtime.load(DENSE), steps)
+    fixed, model = intensity.scaled(mean.image)[None, ..., None], runtime.load(DENSE)
+    if taken_off is None:
+        there = runtime.velocity(image, fixed, model)
+        start = (there - runtime.velocity(fixed, image, model)) / 2
+    else:
+        start = (kept(member.place, "velocity")["velocity"] - taken_off)[None]
+    found = runtime.refined(image, fixed, start, model, steps)
     keep(member.place, "velocity", velocity=found[0])
-    inside = mean.mask
-    return float(np.corrcoef(image[0, ..., 0][inside], mean.image[inside])[0, 1])
+    return _correlation(image[0, ..., 0], mean)
+
+
+def _correlation(image, target):
+    inside = target.mask
+    return float(np.corrcoef(image[inside], target.image[inside])[0, 1])
 
 
 def found(member, grid, mean_velocity, both=False):
@@ -179,13 +217,13 @@ def summed(task):
     members, grid, mean_velocity = task
     sums = means.Sums(grid.shape)
     for member in members:
-        scan = scans_bare(kept_scan(member.place))
+        scan = _bare(kept_scan(member.place))
         moved = found(member, grid, mean_velocity).apply(scan, grid)
         sums.add(moved.image, moved.mask, grid.spacing)
     return sums
 
 
-def scans_bare(scan):
+def _bare(scan):
     """Return a scan without its labels."""
     return scans.Scan(scan.image, scan.affine, mask=scan.mask)
 
@@ -194,25 +232,25 @@ def finished(task):
     """Write a scan's transforms, keep its labels on the mean, and measure it.
 
     Args:
-        task: `Member`, `grid.Grid`, where the mean is kept, the mean velocity, and the
-            paths of the two transforms: to the mean, and from it.
+        task: `Member`, where the mean is kept, the mean velocity, and the paths of
+            the two transforms: to the mean, and from it.
 
     Returns:
         Dict of numbers.
     """
-    member, grid, target, mean_velocity, paths = task
+    member, target, mean_velocity, paths = task
     mean, scan = kept_scan(target), kept_scan(member.place)
-    whole = found(member, grid, mean_velocity, both=True)
-    moved = whole.apply(scan, grid)
+    whole = found(member, mean.grid, mean_velocity, both=True)
+    moved = whole.apply(scan, mean.grid)
     if moved.labels is not None:
         keep(member.place, "labels", labels=moved.labels)
     *fields, matrix = whole.parts
     whole = transform.Transform([*map(_written, fields), matrix])
     itk.save(paths[0], whole)
     itk.save(paths[1], whole.inverse())
-    bare = scans_bare(scan)
+    bare = _bare(scan)
     measured = quality.measured(
-        whole, bare, mean, moved=scans_bare(moved), inverse=whole.inverse()
+        whole, bare, mean, moved=_bare(moved), inverse=whole.inverse()
     )
     after = measured.pop("after")
     del measured["before"]
