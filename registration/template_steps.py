@@ -145,7 +145,7 @@ def affine(task):
     image = prepare.resample(moving.image, moving.affine, matrix, fixed.grid)
     resemblance = _correlation(image[0, ..., 0], fixed)
     try:
-        means.logarithm(matrix)
+        means.logarithms(matrix[None])
     except ValueError:
         return Affine(matrix, middle, resemblance, False)
     return Affine(matrix, middle, resemblance, True)
