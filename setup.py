@@ -54,7 +54,7 @@ setuptools.setup(
     ],
     package_dir={HELPERS: "helpers", MODELS: "models"},
     package_data={
-        "registration": ["check.json", "cohort_report.html"],
+        "registration": ["check.json", "cohort_report.html", "template_report.html"],
         "registration.scans.sources": ["*.txt", "*.tsv"],
         "registration.show": ["*.js", "*.css"],
         MODELS: ["*.json", "*.md", "*.onnx", "*.weights.h5"],

@@ -1,4 +1,4 @@
-"""The command line: `python -m registration pair`, `... cohort` and `... apply`.
+"""The command line: `python -m registration pair`, `cohort`, `template`, `apply`.
 
 Where a wheel is installed, its command `registration` does the same.
 """
@@ -99,6 +99,34 @@ exit code: 0 all done, 2 nothing can be begun (one line says why), 3 some failed
 their verdict or could not be registered, 130 stopped.
 """
 
+TEMPLATE = """\
+Make the mean head of the T1-weighted scans of SOURCE, which favours none of them.
+SOURCE is a folder of NIfTI files, a BIDS data set, or a .csv or .tsv table of paths.
+"""
+TEMPLATE_EXAMPLES = """\
+examples:
+  python -m registration template scans --out mean
+  python -m registration template scans.csv --out mean --rounds 2 --no-refine
+  python -m registration cohort others --fixed mean/template.nii.gz --out result
+
+a table has the column moving (or scan) and, where they are needed, name, moving_mask
+(or mask), labels; a path begins where the table lies.
+
+written into DIR:
+  template.nii.gz       the mean brain, at 2 mm; template_mask.nii.gz its mask
+  template_labels.*     where labels were given: the likeliest label of each voxel, and
+                        which volume of template_probabilities.nii.gz, percent, is whose
+  transforms/...        NAME_to_template.h5 and template_to_NAME.h5, for ITK and `apply`
+  rounds.nii.gz         the mean after every round; convergence.tsv their numbers
+  scans.tsv             a line for each scan: numbers, or why it was left out
+  report.html           all of it to look at; template.json the same numbers
+
+A scan that cannot be used is listed with its reason, and the others go on.
+
+exit code: 0 done, 2 nothing can be made (one line says why), 3 done, but a scan was
+left out: look at scans.tsv, 130 stopped.
+"""
+
 
 class _Parser(argparse.ArgumentParser):
     """Say in one line what is wrong with a command."""
@@ -168,7 +196,7 @@ def _parser(program):
     )
     parser.add_argument("--version", action="version", version=registration.__version__)
     verbs = parser.add_subparsers(
-        title="commands", metavar="pair | cohort | apply", required=True
+        title="commands", metavar="pair | cohort | template | apply", required=True
     )
     pair = verbs.add_parser(
         "pair",
@@ -220,6 +248,7 @@ def _parser(program):
     _add_common(pair, "results of an earlier run")
     pair.set_defaults(run=_pair)
     _add_cohort(verbs, program)
+    _add_template(verbs, program)
     apply = verbs.add_parser(
         "apply",
         help="carry a scan, labels or points through stored transforms",
@@ -298,19 +327,37 @@ def _add_cohort(verbs, program):
             help=f"{'brain' if name == 'mask' else 'label map'} of the fixed scan",
         )
     _add_how(cohort)
-    add(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes; unset, as many as cores and memory allow",
-    )
-    add(
-        "--dask",
-        metavar="WHERE",
-        help="address of a running scheduler, tcp://HOST:PORT, or the name of a queue, "
-        "such as slurm, through dask-jobqueue",
-    )
+    _add_workers(cohort)
     _add_common(cohort, "files of the same names that no cohort has written")
+
+
+def _add_template(verbs, program):
+    template = verbs.add_parser(
+        "template",
+        help="make the mean head of many scans",
+        description=TEMPLATE,
+        epilog=TEMPLATE_EXAMPLES.replace(MODULE, program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    template.set_defaults(run=_template, stopped="nothing was written")
+    add = template.add_argument
+    add("source", type=pathlib.Path, metavar="SOURCE", help="folder, or table of paths")
+    add("--out", type=pathlib.Path, required=True, metavar="DIR", help="results")
+    add(
+        "--rounds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="the most rounds of one pass of the network (3); fewer where it settles",
+    )
+    add("--no-refine", action="store_true", help="faster, and less sharp")
+    add(
+        "--start",
+        metavar="NAME",
+        help="the scan to begin with; unset, the one of middle size",
+    )
+    _add_workers(template)
+    _add_common(template, "the result of an earlier run")
 
 
 def _add_how(parser):
@@ -333,6 +380,22 @@ def _add_how(parser):
         "--no-retry",
         action="store_true",
         help="keep the first result, whatever the check says of it",
+    )
+
+
+def _add_workers(parser):
+    add = parser.add_argument
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes; unset, as many as cores and memory allow",
+    )
+    add(
+        "--dask",
+        metavar="WHERE",
+        help="address of a running scheduler, tcp://HOST:PORT, or the name of a queue, "
+        "such as slurm, through dask-jobqueue",
     )
 
 
@@ -389,15 +452,7 @@ def _pair(options, command):
 def _cohort(options, command):
     from registration import cohort
 
-    if options.workers is not None and options.workers < 1:
-        raise mendable.InputError(
-            f"--workers must be one or more. Received: {options.workers}"
-        )
-
-    def tell(text):
-        if not options.quiet:
-            print(text, file=sys.stderr, flush=True)
-
+    _check_workers(options)
     rows = cohort.cohort(
         options.source,
         options.out,
@@ -415,12 +470,54 @@ def _cohort(options, command):
         dask=options.dask,
         number=options.workers,
         command=command,
-        tell=tell,
+        tell=_lines(options),
     )
     bad = [row for row in rows if row["verdict"] in (None, "failed")]
     if not options.quiet:
         print(f"{options.out / cohort.PAGE}: {len(rows)} pairs, {len(bad)} to look at")
     return FAILED if bad else 0
+
+
+def _template(options, command):
+    from registration import template
+
+    _check_workers(options)
+    record = template.template(
+        options.source,
+        options.out,
+        rounds=options.rounds,
+        refine=not options.no_refine,
+        start=options.start,
+        force=options.force,
+        dask=options.dask,
+        number=options.workers,
+        command=command,
+        tell=_lines(options),
+    )
+    bad = [row for row in record["scans"] if row["state"] != "used"]
+    if not options.quiet:
+        used = len(record["scans"]) - len(bad)
+        page = options.out / template.NAMES["report"]
+        print(f"{page}: the mean of {used} heads, {len(bad)} left out, "
+              f"{record['seconds_total']:.0f} s")  # fmt: skip
+    return FAILED if bad else 0
+
+
+def _check_workers(options):
+    if options.workers is not None and options.workers < 1:
+        raise mendable.InputError(
+            f"--workers must be one or more. Received: {options.workers}"
+        )
+
+
+def _lines(options):
+    """Return what tells of a long job, a line now and then."""
+
+    def tell(text):
+        if not options.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _apply(options, command):

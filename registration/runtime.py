@@ -172,14 +172,61 @@ def dense(moving, fixed, start, model="dense_t1", steps=0, use_mask=False):
     pair = prepare.around_brain(
         moving, fixed, start, model.shape, model.voxel_mm, use_mask
     )
-    images = {"moving": pair.moving, "fixed": pair.fixed}
-    (velocity,) = model.run("", ["velocity"], **images)
-    if steps:
-        velocity = _refined(model, velocity, images, steps)
-    there, back = model.run(".field", ["there", "back"], velocity=velocity)
+    found = velocity(pair.moving, pair.fixed, model)
+    found = refined(pair.moving, pair.fixed, found, model, steps)
+    there, back = model.run(".field", ["there", "back"], velocity=found)
     turn = pair.grid.affine[:3, :3].T.astype("float32")
     field = transform.Field(pair.grid, there[0] @ turn, back[0] @ turn)
     return start @ transform.Transform([field])
+
+
+def velocity(moving, fixed, model):
+    """Ask the dense network for the velocity between two images on its grid.
+
+    Args:
+        moving: Float32 array `(1, *shape, 1)` in [0, 1], aligned by an affine.
+        fixed: Float32 array of the same shape.
+        model: What `load` returns.
+
+    Returns:
+        Float32 array `(1, *coarse, 3)` in voxels of its grid, which spans the box of
+        the images.
+    """
+    (found,) = model.run("", ["velocity"], moving=moving, fixed=fixed)
+    return found
+
+
+def refined(moving, fixed, start, model, steps):
+    """Make steps of Adam on a velocity, whose rate falls to zero along a cosine.
+
+    Args:
+        moving: As of `velocity`.
+        fixed: The same.
+        start: Float32 array, as `velocity` returns.
+        model: What `load` returns.
+        steps: How many; with none the start is returned.
+
+    Returns:
+        Float32 array of the same shape.
+
+    Raises:
+        ValueError: If the result is not finite.
+    """
+    names = ("velocity", "first", "second")
+    state = [start, *[np.zeros_like(start)] * 2]
+    for count in range(steps):
+        rate = RATE * (1 + np.cos(np.pi * count / steps)) / 2
+        scalars = np.array([rate, count + 1], "float32")
+        state = model.run(
+            ".step",
+            [f"next_{name}" for name in names],
+            **dict(zip(names, state, strict=True)),
+            scalars=scalars,
+            moving=moving,
+            fixed=fixed,
+        )
+    _check_finite("velocity", state[0])
+    return state[0]
 
 
 def _refined_affine(model, found, images, steps):
@@ -205,24 +252,6 @@ def _refined_affine(model, found, images, steps):
         affine = affine @ linalg.expm(generator)
     _check_finite("affine", affine)
     return affine[None, :3]
-
-
-def _refined(model, velocity, images, steps):
-    """Make steps of Adam, whose rate falls to zero along a cosine."""
-    names = ("velocity", "first", "second")
-    state = [velocity, *[np.zeros_like(velocity)] * 2]
-    for count in range(steps):
-        rate = RATE * (1 + np.cos(np.pi * count / steps)) / 2
-        scalars = np.array([rate, count + 1], "float32")
-        state = model.run(
-            ".step",
-            [f"next_{name}" for name in names],
-            **dict(zip(names, state, strict=True)),
-            scalars=scalars,
-            **images,
-        )
-    _check_finite("velocity", state[0])
-    return state[0]
 
 
 def _check_finite(name, found):

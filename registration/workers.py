@@ -1,6 +1,7 @@
 """Do many independent tasks on a Dask cluster, and lose none of them."""
 
 import contextlib
+import functools
 import importlib
 import os
 import time
@@ -48,26 +49,50 @@ def run(function, tasks, dask=None, number=None, tell=lambda text: None):
     Raises:
         ValueError: If the cluster cannot be reached or started; it says what to do.
     """
+    with pool(dask, number, tell) as do:
+        yield from do(function, tasks)
+
+
+@contextlib.contextmanager
+def pool(dask=None, number=None, tell=lambda text: None):
+    """Keep workers for several lists of tasks.
+
+    Args:
+        dask: See `run`.
+        number: See `run`.
+        tell: See `run`.
+
+    Yields:
+        A function of a function and a list of tasks, which does as `run`.
+
+    Raises:
+        ValueError: As `run`.
+    """
+    with _cluster(dask, number) as where:
+        yield functools.partial(_done, where, tell)
+
+
+def _done(where, tell, function, tasks):
+    """Do tasks; hand over again what is left where the scheduler was lost."""
     import distributed
 
     left, lost = dict(enumerate(tasks)), 0
-    with _cluster(dask, number) as where:
-        while left:
-            try:
-                with _client(where) as client:
-                    for place, result in _submitted(client, function, left):
-                        del left[place]
-                        lost = 0
-                        yield place, result
-            except (OSError, distributed.CancelledError) as error:
-                lost += 1
-                if lost > RECONNECTS:
-                    raise InputError(
-                        f"the scheduler does not come back; start it again, then run "
-                        f"the same command: what is done is kept. Received: {error}"
-                    ) from error
-                tell(f"the scheduler was lost; {len(left)} tasks are handed over again")
-                time.sleep(PATIENCE_S)
+    while left:
+        try:
+            with _client(where) as client:
+                for place, result in _submitted(client, function, left):
+                    del left[place]
+                    lost = 0
+                    yield place, result
+        except (OSError, distributed.CancelledError) as error:
+            lost += 1
+            if lost > RECONNECTS:
+                raise InputError(
+                    f"the scheduler does not come back; start it again, then run "
+                    f"the same command: what is done is kept. Received: {error}"
+                ) from error
+            tell(f"the scheduler was lost; {len(left)} tasks are handed over again")
+            time.sleep(PATIENCE_S)
 
 
 def _submitted(client, function, left):
