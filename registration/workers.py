@@ -144,7 +144,7 @@ def _cluster(dask, number):
                 n_workers=number or count(),
                 threads_per_worker=1,
                 memory_limit=None,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
             )
         else:
             cluster = _queue(dask, number)
