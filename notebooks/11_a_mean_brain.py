@@ -109,6 +109,7 @@ show.panels(
     alt="Six handwritten sevens, and the blurred mean of thirty-two",
 )
 
+
 # %% [markdown]
 # White is where all agree: near the corner. The foot and the hook are fog, and no seven
 # looks like this.
@@ -374,6 +375,7 @@ show.epochs(
     limits=(0, 1),
     title="From young (−1) to old (+1), and beyond",
 )
+
 
 # %% [markdown]
 # ## How much of it is chance?

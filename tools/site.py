@@ -15,7 +15,7 @@ import sys
 
 import nbformat
 
-from tools import address, gallery, notebooks, readme, tables
+from tools import address, claims, gallery, notebooks, readme, tables
 
 SOURCE = notebooks.ROOT / "site"
 STAGE = notebooks.ROOT / "build" / "site-source"
@@ -55,6 +55,7 @@ CONTENTS = """\
 Gallery <gallery>
 Glossary <glossary>
 Results <results>
+What is claimed <claims>
 How it is built <built>
 {source}```"""
 
@@ -241,7 +242,7 @@ def folded(table):
     return f":::{{dropdown}} {count} rows\n{table}\n:::"
 
 
-def blocks(page, cards=(), names=(), sections=()):
+def blocks(page, cards=(), names=(), sections=(), claimed=()):
     """Return what fills a page, a function a block.
 
     A block that is none of the others is the table of the file of that name.
@@ -253,6 +254,7 @@ def blocks(page, cards=(), names=(), sections=()):
         "cards": lambda: CARDS.format(cards="\n".join(cards)),
         "contents": lambda: CONTENTS.format(names="\n".join(names), source=source),
         "gallery": lambda: "\n".join(sections),
+        "claims": lambda: "\n".join(claimed),
         "results": tables.result_table,
         "scorecards": tables.scorecards,
     }
@@ -268,10 +270,11 @@ def stage():
     shutil.copytree(SOURCE, STAGE, ignore=shutil.ignore_patterns("*.md", "__pycache__"))
     shutil.copytree(notebooks.ROOT / "images", STAGE / "images")
     (STAGE / "notebooks").mkdir()
-    cards, names, sections = [], [], []
+    cards, names, sections, claimed = [], [], [], []
     for path in notebooks.sources():
         notebook = executed(path)
         sections.append(gallery.section(path, notebook, STAGE))
+        claimed.append(claims.section(path, notebook))
         notebook = staged(notebook, path)
         nbformat.write(notebook, STAGE / "notebooks" / f"{path.stem}.ipynb")
         cards.append(card(path, notebook))
@@ -279,7 +282,7 @@ def stage():
     for page in SOURCE.glob("*.md"):
         if page.name != "README.md":
             text = page.read_text("utf-8")
-            text = readme.filled(text, blocks(text, cards, names, sections))
+            text = readme.filled(text, blocks(text, cards, names, sections, claimed))
             (STAGE / page.name).write_text(text, encoding="utf-8")
     for source, page in PAGES.items():
         if page not in os.listdir(SOURCE):

@@ -7,7 +7,7 @@ import pytest
 from tests.browser import actions
 
 WIDTHS = (390, 1440)
-OTHERS = ("gallery", "glossary", "results", "built")
+OTHERS = ("gallery", "glossary", "results", "claims", "built")
 TOO_WIDE = "document.documentElement.scrollWidth - window.innerWidth"
 SHAPES = """(images) => images.map((image) => [
   image.clientWidth / image.clientHeight, image.naturalWidth / image.naturalHeight
