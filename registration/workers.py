@@ -36,9 +36,10 @@ def run(function, tasks, dask=None, number=None, tell=lambda text: None):
     Args:
         function: Of a task; runs in the workers, which must be able to import it.
         tasks: List.
-        dask: None for processes on this machine; the address of a scheduler, such as
-            `tcp://host:8786`; or the name of a queue, one of `QUEUES`, whose settings
-            are those of dask-jobqueue.
+        dask: None for processes on this machine, each of which imports the script
+            that calls this: have it call below `if __name__ == "__main__":`. Else the
+            address of a scheduler, such as `tcp://host:8786`; or the name of a queue,
+            one of `QUEUES`, whose settings are those of dask-jobqueue.
         number: Workers; None for as many as this machine has room for. A running
             cluster has its own.
         tell: Function of a text, for what a reader should know.
