@@ -166,23 +166,16 @@ def alike(one, two):
     return np.corrcoef(one.ravel(), two.ravel())[0, 1]
 
 
-agreement = {
-    take_out: alike(*(runs[first, take_out][-1] for first in (0, 5)))
-    for take_out in (False, True)
-}
-for take_out, value in agreement.items():
-    print(
-        f"two starts, mean motion {'taken out' if take_out else 'left in'}: {value:.3f}"
-    )
-assert agreement[True] > agreement[False] + 0.05
-rows = {"start": 0, "left in": False, "taken out": True}
+left_in, taken_out = (alike(runs[0, k][-1], runs[5, k][-1]) for k in (False, True))
+print(f"two starts, mean motion left in: {left_in:.3f}, taken out: {taken_out:.3f}")
+assert taken_out > left_in + 0.05
+
+# %%
 picture = show.figure(4.6, 3.0, "Two starts, and the means that come of them")
-axes = picture.subplots(2, 3)
-for line, first in zip(axes, (0, 5), strict=True):
-    images = [
-        runs[first, key][index] for key, index in ((True, 0), (False, -1), (True, -1))
-    ]
-    for ax, image, name in zip(line, images, rows, strict=True):
+for line, first in zip(picture.subplots(2, 3), (0, 5), strict=True):
+    names = {"start": sevens[first], "left in": runs[first, False][-1]}
+    names |= {"taken out": runs[first, True][-1]}
+    for ax, (name, image) in zip(line, names.items(), strict=True):
         ax.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[], title=name if first == 0 else None)
 picture
@@ -197,9 +190,7 @@ picture
 # %%
 classes = [of_class(digit) for digit in range(10)]
 found = [mean_shape(images, images.mean(axis=0)) for images in classes]
-steps = [
-    np.stack([one[step] for one in found])[..., 0] for step in range(len(found[0]))
-]
+steps = list(np.moveaxis(np.array(found)[..., 0], 0, 1))
 
 
 def sharpness(image):
@@ -207,10 +198,7 @@ def sharpness(image):
     return sum(slope**2 for slope in np.gradient(image / image.std())).mean()
 
 
-gains = [
-    sharpness(last) / sharpness(first)
-    for first, last in zip(steps[0], steps[-1], strict=True)
-]
+gains = [sharpness(one[-1]) / sharpness(one[0]) for one in np.array(found)[..., 0]]
 print("sharper by a factor of", np.round(gains, 1))
 assert min(gains) > 1.1
 show.epochs(
@@ -397,19 +385,15 @@ def t_values(values, groups):
 
 values, rng = grow[:, inside], np.random.default_rng(SEED)
 true = np.abs(t_values(values, old))
-shuffled = np.array(
-    [
-        (np.mean(some > 2.14), some.max())
-        for some in (
-            np.abs(t_values(values, rng.permutation(old)))
-            for _ in range(settings.shuffles)
-        )
-    ]
-)
-level = np.quantile(shuffled[:, 1], 0.95)
-share = np.mean(true > 2.14)
-beaten = np.mean(shuffled[:, 0] >= share)
-chance = shuffled[:, 0].mean()
+shares, largest = [], []
+for _ in range(settings.shuffles):
+    some = np.abs(t_values(values, rng.permutation(old)))
+    shares.append(np.mean(some > 2.14))
+    largest.append(some.max())
+
+# %%
+share, chance, level = np.mean(true > 2.14), np.mean(shares), np.quantile(largest, 0.95)
+beaten = np.mean(np.array(shares) >= share)
 print(f"above 2.14: {100 * share:.0f} % of the places, shuffled {100 * chance:.0f} %")
 print(f"as many in {100 * beaten:.1f} % of the shuffles")
 print(f"largest {true.max():.1f}; anywhere above {level:.1f} in 5 % of the shuffles")

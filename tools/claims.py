@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tools import gallery, notebooks
+from tools import notebooks
 
 LONGEST = 600
 SECTION = """\
@@ -26,8 +26,7 @@ def section(path, notebook):
         Markdown: a heading and a table, a row for each cell that asserts something.
     """
     rows = [
-        f"| [{_cell(heading)}](notebooks/{path.stem}.html#{gallery.anchor(heading)}) "
-        f"| {'<br>'.join(map(_code, asserted))} | {_cell(printed)} |"
+        f"| {_cell(heading)} | {'<br>'.join(map(_code, asserted))} | {_cell(printed)} |"
         for heading, asserted, printed in claims(notebook)
     ]
     return SECTION.format(

@@ -35,7 +35,13 @@ def images(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [("affine_t1", "transform"), ("dense_t1", "velocity")]
+    ("name", "key"),
+    [
+        ("affine_t1", "transform"),
+        ("dense_t1", "velocity"),
+        ("digits_affine", "transform"),
+        ("digits_even", "velocity"),
+    ],
 )
 def test_an_exported_network_answers_as_the_keras_one(name, key):
     data = images(name)
