@@ -512,7 +512,9 @@ show.table(columns, shown)
 # (`benchmarks/skull/skull_convergence.py`). Does the cost go to nothing?
 
 # %%
-curve = stored("skull_convergence")
+curve, runs = stored("skull_convergence"), stored("skull_convergence_pairs")
+runs = runs.pivot(index=["level", "seed", "steps"], columns="trained", values="dice")
+costs = (runs["stripped"] - runs["skull"]).unstack("steps")
 picture = show.figure(8.4, 2.9, "The cost of the skull against the steps of a training")
 for ax, level in zip(picture.subplots(1, 2), ("affine", "dense"), strict=True):
     some = curve.query("level == @level")
@@ -521,18 +523,18 @@ for ax, level in zip(picture.subplots(1, 2), ("affine", "dense"), strict=True):
     ax.set(ylim=(0, None), title=f"{level}, {some['seeds'].min()} seeds ± s.d.")
     ax.set_xticks(some["steps"], some["steps"])
     ax.minorticks_off()
-    first, last = some.iloc[0], some.iloc[-1]
+    last, fall = some.iloc[-1], costs.loc[level, 50] - costs.loc[level, 800]
     end = f"{100 * last['share']:.0f} ± {100 * last['share_sd']:.0f} % of the gain"
-    print(f"{level}: cost {first['cost']:.3f} → {last['cost']:.3f}, in the end {end}")
-    assert first["cost"] > last["cost"] + 2 * last["cost_sd"] > 2 * last["cost_sd"]
+    print(f"{level}: falls by {fall.min():.3f} or more from every seed, to {end}")
+    assert fall.min() > 0.003 and costs.loc[level, 800].min() > 0.005
 picture
 
 # %% [markdown]
-# It falls and then stays. With a loss over the whole image, an affine network of this
-# size loses a part of its gain to the skull however long it is trained, and a field
-# loses about half: the skull is matched too, at the expense of the brain. The stored
-# affine model does better because its loss looks at the brain, which the next section
-# and the remedies come back to.
+# It falls from every seed, and to nothing from none. With a loss over the whole image,
+# an affine network of this size loses a part of its gain to the skull, after 800 steps
+# as after 400, and a field loses a quarter to a half of a small gain: the skull is
+# matched too, at the expense of the brain. The stored affine model does better because
+# its loss looks at the brain, which the next section and the remedies come back to.
 #
 # ## What the displacement is spent on
 # How far does a dense network move the brain, and how far the rest of the head? Stored,

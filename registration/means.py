@@ -1,6 +1,6 @@
 """What a mean of heads is made of: means of affines, of velocities and of intensities.
 
-NumPy and SciPy alone. Notebook `10_a_mean_brain` builds the same for digits.
+NumPy and SciPy alone. Notebook `11_a_mean_brain` builds the same for digits.
 """
 
 import numpy as np

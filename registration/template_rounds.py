@@ -15,6 +15,8 @@ REFINED = (10, 5)
 AFFINE_STEPS = 12
 # A scan that resembles the mean less than this part of what is usual is left out.
 ODD = 0.75
+# Of fewer scans none can be told from the others.
+FEWEST = 4
 AT_ONCE = 8
 COLUMNS = (
     "round", "stage", "moved_mm", "worst_mm", "mean_velocity_mm", "ncc", "sharpness",
@@ -129,6 +131,7 @@ class Making:
         tasks = [(member, target, steps) for member in members]
         found = self.sure(template_steps.affine, tasks)
         least = ODD * np.median([one.resemblance for one in found])
+        least = least if len(found) >= FEWEST else -1.0
         return [
             one._replace(like=bool(one.like and one.resemblance > least))
             for one in found

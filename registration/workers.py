@@ -134,16 +134,17 @@ def _cluster(dask, number):
         return
     import dask as settings
 
+    # Imported here: settings that it adds below would be lost with the change.
+    import distributed
+
     # One task a worker: where one dies, no other that waited there is blamed for it.
     with settings.config.set({"distributed.scheduler.worker-saturation": 1.0}):
         if dask is None:
-            import distributed
-
             cluster = distributed.LocalCluster(
                 n_workers=number or count(),
                 threads_per_worker=1,
                 memory_limit=None,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
             )
         else:
             cluster = _queue(dask, number)
