@@ -72,7 +72,7 @@ function lookedAt(grid: Grid, model: Network): Grid {
 /** Keep the largest piece of a mask; voxels that share a face are of one piece. */
 export function largest(mask: Uint8Array, shape: Vector): Uint8Array {
   const seen = new Uint8Array(mask.length);
-  let best = new Int32Array(0);
+  let best: Int32Array = new Int32Array(0);
   for (let start = 0; start < mask.length; start++) {
     if (!mask[start] || seen[start]) continue;
     const piece = flooded(mask, 1, shape, [start], seen);
