@@ -126,3 +126,21 @@ export function faded(field: Field, rim = 24): Field {
 function scaling(factors: Vector): Matrix {
   return identity().map((row, i) => row.map((v) => v * (i < 3 ? factors[i] : 1)));
 }
+
+/** Return a function that carries points of the moving scan back, by iteration. */
+export function returner(found: Transform): (point: Vector) => Vector {
+  const follow = follower(found);
+  const matrix = affineOf(found);
+  const back = inverse(matrix);
+  return (point) => {
+    let here = carried(back, point);
+    for (let step = 0; step < 30; step++) {
+      const there = follow(here);
+      const gap = [0, 1, 2].map((i) => point[i] - there[i]);
+      const move = [0, 1, 2].map((i) => back[i][0] * gap[0] + back[i][1] * gap[1] + back[i][2] * gap[2]);
+      here = here.map((value, i) => value + move[i]) as Vector;
+      if (Math.hypot(...move) < 1e-2) break;
+    }
+    return here;
+  };
+}

@@ -16,12 +16,17 @@ const LPS: Matrix = [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]];
 
 /** Return a volume on a scan's grid as a file whose axes run as in the scan's own. */
 export function volumeFile(data: Float32Array, onto: Scan): Promise<Blob> {
+  return packed(volumeBytes(data, onto));
+}
+
+/** Return the same before it is packed. */
+export function volumeBytes(data: Float32Array, onto: Scan): ArrayBuffer {
   const { grid, turn } = onto.stored;
   const bytes = new ArrayBuffer(START + 4 * data.length);
   const voxels = new Float32Array(bytes, START);
   inFileOrder(grid.shape, turn, (file, turned) => (voxels[file] = data[turned]));
   writeHeader(bytes, grid, grid.shape, 0);
-  return packed(bytes);
+  return bytes;
 }
 
 /** Return the displacement of a whole chain on the grid of a scan's file, in LPS mm. */
