@@ -17,8 +17,3 @@ export const hashes: Record<string, string> = Object.assign(
   ...[affine, brain, dense].map((one) => one.onnx_sha256),
 );
 
-/** The programs that one pass needs, and those of the refinement. */
-export const PROGRAMS = [
-  "brain.onnx", "affine_t1.onnx", "dense_t1.onnx", "dense_t1.field.onnx",
-  "affine_t1.force.onnx", "dense_t1.step.onnx",
-];
