@@ -10,6 +10,7 @@ const THICKNESS = 20;
 export class Pad {
   readonly image = new Float32Array(PIXELS);
   private readonly context: CanvasRenderingContext2D;
+  private last: [number, number] = [0, 0];
 
   constructor(canvas: HTMLCanvasElement, private readonly changed: () => void) {
     canvas.width = canvas.height = SIDE * FINE;
@@ -39,9 +40,7 @@ export class Pad {
     const canvas = this.context.canvas;
     canvas.setPointerCapture(event.pointerId);
     event.preventDefault();
-    this.context.lineWidth = THICKNESS;
-    this.context.beginPath();
-    this.context.moveTo(...this.place(event));
+    this.last = this.place(event);
     this.stroke(event);
   }
 
@@ -50,8 +49,13 @@ export class Pad {
   }
 
   private stroke(event: PointerEvent): void {
-    this.context.lineTo(...this.place(event));
-    this.context.stroke();
+    const { context } = this;
+    context.lineWidth = THICKNESS;
+    context.beginPath();
+    context.moveTo(...this.last);
+    this.last = this.place(event);
+    context.lineTo(...this.last);
+    context.stroke();
     this.update();
   }
 

@@ -13,6 +13,8 @@ const worker = new Worker(new URL("digits-worker.js", document.baseURI), { type:
 const pads = { fixed: new Pad(canvas("draw-fixed"), wish), moving: new Pad(canvas("draw-moving"), wish) };
 let hand = 0;
 let ready = false;
+let asked = false;
+let answers = 0;
 
 worker.onmessage = ({ data }: MessageEvent<Answer>) => {
   if (data.kind === "broken") say(`It does not work here: ${data.text}`);
@@ -48,8 +50,15 @@ function say(text: string): void {
   element("said").textContent = text;
 }
 
-/** Ask for what the pads show now. */
+/** Ask for what the pads show, once a frame. */
 function wish(): void {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(ask);
+}
+
+function ask(): void {
+  asked = false;
   const { name, weight: smoothness } = DEFORMING[Number(weight.value)];
   element("weight-says").textContent = `λ = ${smoothness}`;
   weight.setAttribute("aria-valuetext", String(smoothness));
@@ -75,5 +84,6 @@ function show(found: Extract<Answer, { kind: "found" }>): void {
   element("affine-says").textContent = `affine, NCC ${after(aligned)}`;
   element("dense-says").textContent = `and deformed, NCC ${after(moved)}`;
   element("grid-says").textContent = `folded ${folded(found.places).toFixed(1)} %`;
-  say(`${found.milliseconds.toFixed(0)} ms, ${(1000 / found.milliseconds).toFixed(0)} a second`);
+  say(`${found.milliseconds.toFixed(0)} ms a registration`);
+  element("said").dataset.answers = String(++answers);
 }

@@ -3,6 +3,7 @@
 import * as ort from "onnxruntime-web/wasm";
 import { unpacked } from "../assets";
 import { Contract, Network, network } from "../network";
+import { PIXELS } from "./image";
 import type { Answer, Wish } from "./messages";
 import { AFFINE, DEFORMING } from "./names";
 import { register } from "./register";
@@ -55,7 +56,10 @@ async function start(): Promise<void> {
   wasm.wasmPaths = { mjs: new URL("ort-wasm-simd-threaded.mjs", HERE).href };
   const binary = await unpacked(new URL("ort-wasm-simd-threaded.wasm.gz", HERE));
   wasm.wasmBinary = binary.buffer as ArrayBuffer;
-  await Promise.all([AFFINE, ...DEFORMING.map(({ name }) => name)].map(loaded));
+  // The first run of a program takes long; nobody is to wait for it while drawing.
+  const empty = new Float32Array(PIXELS);
+  const rough = await loaded(AFFINE);
+  for (const { name } of DEFORMING) await register(empty, empty, rough, await loaded(name));
   tell({ kind: "ready" });
 }
 
