@@ -2,7 +2,7 @@
 
 import stored from "../../registration/check.json";
 import { carried, stretches, Vector } from "./matrix";
-import { boxAround, Brain, localNcc, Numbers, VOXEL_MM } from "./quality";
+import { boxAround, Brain, localNcc, Numbers, VOXEL_MM, Windows, windows } from "./quality";
 import { millilitres } from "./masks";
 import { affineOf, Transform } from "./transform";
 import { along, fetched, fetchedMask, Volume } from "./volume";
@@ -104,14 +104,16 @@ export function judge(measured: Measures, kind: "affine" | "dense"): Verdict {
 function inSmallWindows(fixed: Brain, moved: Volume): { peak: number; texture: number } {
   const grid = boxAround(fixed, VOXEL_MM, 4);
   const inside = fetchedMask(fixed.mask, fixed.grid, grid);
-  const [target, image] = [fetched(fixed, grid), fetched(moved, grid)];
-  const near = (one: Float32Array, two: Float32Array) =>
-    localNcc(one, two, grid.shape, inside);
+  const near = (one: Windows, two: Windows) => localNcc(one, two, inside);
+  const shifted = ({ image }: Windows, axis: number, shift: number) =>
+    windows(rolled(image, grid.shape, axis, shift), grid.shape);
+  const target = windows(fetched(fixed, grid), grid.shape);
+  const image = windows(fetched(moved, grid), grid.shape);
   const here = near(target, image);
   const there = [0, 1, 2].flatMap((axis) =>
-    [-SHIFT, SHIFT].map((shift) => near(target, rolled(image, grid.shape, axis, shift))),
+    [-SHIFT, SHIFT].map((shift) => near(target, shifted(image, axis, shift))),
   );
-  const own = [target, image].map((one) => near(one, rolled(one, grid.shape, 2, 1)));
+  const own = [target, image].map((one) => near(one, shifted(one, 2, 1)));
   return {
     peak: Math.log(Math.max(1e-3, ...there) / Math.max(1e-3, here)),
     texture: Math.min(...own),
@@ -122,10 +124,12 @@ function inSmallWindows(fixed: Brain, moved: Volume): { peak: number; texture: n
 function rolled(image: Float32Array, shape: Vector, axis: number, shift: number): Float32Array {
   const stride = [shape[1] * shape[2], shape[2], 1][axis];
   const count = shape[axis];
-  return image.map((_, index) => {
+  const found = new Float32Array(image.length);
+  for (let index = 0; index < image.length; index++) {
     const at = Math.floor(index / stride) % count;
-    return image[index + (((at - shift + count) % count) - at) * stride];
-  });
+    found[index] = image[index + (((at - shift + count) % count) - at) * stride];
+  }
+  return found;
 }
 
 /** Return points of a brain, RAS mm. */
@@ -134,8 +138,8 @@ function somePoints(scan: Brain): Vector[] {
   const step = Math.max(1, Math.floor(count / SOME));
   const points: Vector[] = [];
   let seen = 0;
-  along(scan.grid.shape, scan.grid.affine, (index, ...point) => {
-    if (scan.mask[index] && seen++ % step === 0) points.push(point);
+  along(scan.grid.shape, scan.grid.affine, (index, x, y, z) => {
+    if (scan.mask[index] && seen++ % step === 0) points.push([x, y, z]);
   });
   return points;
 }

@@ -30,14 +30,16 @@ export interface Jacobian {
 }
 
 export const VOXEL_MM = 2;
-const WINDOW = 5;
+/** Windows of 5 voxels. */
+const REACH = 2;
 
 /** Return a grid of cubic voxels around the brain of a scan. */
 export function boxAround(scan: Brain, voxel: number, rim = 8): Grid {
   const low: Vector = [Infinity, Infinity, Infinity];
   const high: Vector = [-Infinity, -Infinity, -Infinity];
-  along(scan.grid.shape, scan.grid.affine, (index, ...point) => {
+  along(scan.grid.shape, scan.grid.affine, (index, x, y, z) => {
     if (!scan.mask[index]) return;
+    const point = [x, y, z];
     for (let axis = 0; axis < 3; axis++) {
       low[axis] = Math.min(low[axis], point[axis]);
       high[axis] = Math.max(high[axis], point[axis]);
@@ -59,13 +61,13 @@ export function measured(
 ): { numbers: Numbers; jacobian: Jacobian } {
   const grid = boxAround(fixed, VOXEL_MM);
   const inside = fetchedMask(fixed.mask, fixed.grid, grid);
-  const target = fetched(fixed, grid);
+  const target = windows(fetched(fixed, grid), grid.shape);
   const follow = follower(found);
   const points = placesOn(grid, follow);
   const still = placesOn(grid, (point) => point);
   const compared = (image: Float32Array, places: Float32Array): Similarity => ({
-    ncc: ncc(target, image, inside),
-    local_ncc: localNcc(target, image, grid.shape, inside),
+    ncc: ncc(target.image, image, inside),
+    local_ncc: localNcc(target, windows(image, grid.shape), inside),
     brain_dice: overlap(moving, inside, places),
   });
   const stretch = jacobianOf(points, grid);
@@ -172,29 +174,42 @@ export function ncc(one: Float32Array, two: Float32Array, inside: Uint8Array): n
   return norm > 1e-12 ? product / norm : 0;
 }
 
-/** Return the mean squared correlation in windows of 5 voxels. */
-export function localNcc(
-  one: Float32Array,
-  two: Float32Array,
-  shape: Vector,
-  inside: Uint8Array,
-): number {
-  const windows = (value: (i: number) => number) =>
-    boxMean(Float64Array.from({ length: one.length }, (_, i) => value(i)), shape);
-  const means = [windows((i) => one[i]), windows((i) => two[i])];
-  const squares = [windows((i) => one[i] ** 2), windows((i) => two[i] ** 2)];
-  const shared = windows((i) => one[i] * two[i]);
-  const least = [one, two].map((image) => 1e-6 * Math.max(variance(image), 1e-30));
+/** Means and squares of an image in windows of 5 voxels. */
+export interface Windows {
+  image: Float32Array;
+  shape: Vector;
+  mean: Float64Array;
+  square: Float64Array;
+  /** The least spread that counts as one. */
+  least: number;
+}
+
+/** Average an image and its square over windows. */
+export function windows(image: Float32Array, shape: Vector): Windows {
+  const mean = boxMean(times(image, null), shape);
+  const square = boxMean(times(image, image), shape);
+  return { image, shape, mean, square, least: 1e-6 * Math.max(variance(image), 1e-30) };
+}
+
+/** Return the mean squared correlation in windows whose centres are inside. */
+export function localNcc(one: Windows, two: Windows, inside: Uint8Array): number {
+  const shared = boxMean(times(one.image, two.image), one.shape);
   let [sum, count] = [0, 0];
-  for (let i = 0; i < one.length; i++) {
+  for (let i = 0; i < inside.length; i++) {
     if (!inside[i]) continue;
     count++;
-    const spreads = [0, 1].map((k) => squares[k][i] - means[k][i] ** 2);
-    if (!(spreads[0] > least[0] && spreads[1] > least[1])) continue;
-    const product = shared[i] - means[0][i] * means[1][i];
-    sum += product ** 2 / (spreads[0] * spreads[1]);
+    const left = one.square[i] - one.mean[i] ** 2;
+    const right = two.square[i] - two.mean[i] ** 2;
+    if (!(left > one.least && right > two.least)) continue;
+    sum += (shared[i] - one.mean[i] * two.mean[i]) ** 2 / (left * right);
   }
   return sum / count;
+}
+
+function times(one: Float32Array, two: Float32Array | null): Float64Array {
+  const found = new Float64Array(one);
+  if (two) for (let i = 0; i < found.length; i++) found[i] *= two[i];
+  return found;
 }
 
 function variance(image: Float32Array): number {
@@ -206,25 +221,29 @@ function variance(image: Float32Array): number {
   return squares / image.length - (sum / image.length) ** 2;
 }
 
-/** Average over windows, an axis after the other; the border is a mirror. */
+/** Average over windows in place, an axis after the other; the border is a mirror. */
 function boxMean(data: Float64Array, shape: Vector): Float64Array {
   const strides = [shape[1] * shape[2], shape[2], 1];
-  const reach = (WINDOW - 1) / 2;
   for (let axis = 0; axis < 3; axis++) {
     const [count, stride] = [shape[axis], strides[axis]];
-    const line = new Float64Array(count + 2 * reach);
-    for (let start = 0; start < data.length; start++) {
-      if (Math.floor(start / stride) % count) continue;
-      for (let i = -reach; i < count + reach; i++) {
-        const at = i < 0 ? -1 - i : i >= count ? 2 * count - 1 - i : i;
-        line[i + reach] = data[start + at * stride];
-      }
-      for (let i = 0; i < count; i++) {
-        let sum = 0;
-        for (let step = 0; step < WINDOW; step++) sum += line[i + step];
-        data[start + i * stride] = sum / WINDOW;
+    const line = new Float64Array(count + 2 * REACH);
+    for (let first = 0; first < data.length; first += count * stride) {
+      for (let start = first; start < first + stride; start++) {
+        lineMean(data, start, stride, line);
       }
     }
   }
   return data;
+}
+
+function lineMean(data: Float64Array, start: number, stride: number, line: Float64Array): void {
+  const count = line.length - 2 * REACH;
+  for (let i = -REACH; i < count + REACH; i++) {
+    const at = i < 0 ? -1 - i : i >= count ? 2 * count - 1 - i : i;
+    line[i + REACH] = data[start + at * stride];
+  }
+  for (let i = 0; i < count; i++) {
+    const sum = line[i] + line[i + 1] + line[i + 2] + line[i + 3] + line[i + 4];
+    data[start + i * stride] = sum / (2 * REACH + 1);
+  }
 }
