@@ -1,6 +1,6 @@
 """Make the pairs that the page `try` offers: heads, brains and digits drawn by code.
 
-    python -m tools.demo_pairs FOLDER
+python -m tools.demo_pairs FOLDER
 """
 
 import pathlib
@@ -15,14 +15,14 @@ from registration.scans.sources.simulated import subject
 
 SEED = 2026
 VOXEL_MM = 2.0
-# Corners of the strokes of a two and a three, in a square from -1 to 1, y upwards.
-DIGITS = {
-    "two": [(-0.55, 0.5), (-0.3, 0.85), (0.25, 0.88), (0.52, 0.5), (0.3, 0.1),
-            (-0.55, -0.8), (0.6, -0.8)],
-    "other two": [(-0.6, 0.35), (-0.4, 0.8), (0.1, 0.95), (0.5, 0.65), (0.42, 0.2),
-                  (-0.1, -0.3), (-0.6, -0.75), (0.0, -0.7), (0.65, -0.85)],
-}  # fmt: skip
-DIGIT_MM, STROKE_MM, DEPTH_MM = 74.0, 19.0, 34.0
+# Corners of the strokes of two twos, in a square from -1 to 1, y upwards.
+DIGITS = [
+    [(-0.55, 0.5), (-0.3, 0.85), (0.25, 0.88), (0.52, 0.5), (0.3, 0.1),
+     (-0.55, -0.8), (0.6, -0.8)],
+    [(-0.62, 0.42), (-0.36, 0.8), (0.2, 0.92), (0.58, 0.6), (0.36, 0.14),
+     (-0.5, -0.7), (0.62, -0.88)],
+]  # fmt: skip
+DIGIT_MM, STROKE_MM, DEPTH_MM = 68.0, 25.0, 46.0
 
 
 def heads(folder):
@@ -48,9 +48,9 @@ def brains(folder):
 def digits(folder):
     """Write two solid digits, about as large as a brain."""
     grid = grids.box(np.zeros(3), (88, 64, 104), VOXEL_MM)
-    for number, (name, strokes) in enumerate(zip(("moving", "fixed"), DIGITS.values(),
-                                                 strict=True)):
-        image = solid(strokes, grid, np.random.default_rng([SEED, number]))
+    for number, name in enumerate(("moving", "fixed")):
+        random = np.random.default_rng([SEED, number])
+        image = solid(DIGITS[number], grid, random)
         save(folder / f"digit_{name}.nii.gz", image, grid.affine)
 
 

@@ -1,7 +1,8 @@
 """Build the static site of the series into build/site, without running a notebook.
 
 A page is made from the notebook that `make run` left in build/ where its cells are
-those of the source, else from the stored one.
+those of the source, else from the stored one. The page `try` needs Node.js; without it
+the site is built all the same, and says so.
 
     make site
 """
@@ -15,7 +16,7 @@ import sys
 
 import nbformat
 
-from tools import address, gallery, notebooks, readme, tables
+from tools import address, gallery, notebooks, readme, tables, try_page
 
 SOURCE = notebooks.ROOT / "site"
 STAGE = notebooks.ROOT / "build" / "site-source"
@@ -217,6 +218,11 @@ def start():
         f":::{{button-ref}} notebooks/{first.stem}\n:ref-type: doc\n:color: primary\n"
         "Read notebook 00\n:::"
     ]
+    if not try_page.missing():
+        buttons.append(
+            f":::{{button-link}} {try_page.PAGE}\n:color: primary\n:outline:\n"
+            "Register two scans in your browser\n:::"
+        )
     if address.stated():
         buttons.append(
             f":::{{button-link}} {notebooks.colab(first.stem)}\n:color: primary\n"
@@ -298,6 +304,7 @@ def main():
     if status == 0:
         size = sum(p.stat().st_size for p in SITE.rglob("*") if p.is_file()) / 1e6
         print(f"{len(names)} notebooks, {size:.1f} MB: build/site/index.html")
+        try_page.main(SITE / "try")
     sys.exit(status)
 
 

@@ -75,6 +75,7 @@ function jacobianPaint({ jacobian, fixed }: Result, gray: Uint8Array): Paint {
   const back = inverse(grid.affine);
   const { shape, affine } = fixed.grid;
   return (index) => {
+    if (!fixed.mask?.[index]) return [gray[index], gray[index], gray[index]];
     const voxel: Vector = [
       Math.floor(index / (shape[1] * shape[2])),
       Math.floor(index / shape[2]) % shape[1],

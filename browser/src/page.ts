@@ -31,7 +31,7 @@ async function take(role: Role, file: File): Promise<void> {
     keep(role, await chosen(file, file.name));
   } catch (error) {
     delete files[role];
-    element(`about-${role}`).textContent = "Drop a .nii or .nii.gz file here.";
+    element(`about-${role}`).textContent = "Or drop a .nii or .nii.gz file here.";
     element(`drop-${role}`).classList.remove("full");
     ready();
     complain(error);
