@@ -26,9 +26,16 @@ export function strippedMask({ data, grid }: Volume): Uint8Array | null {
   for (let j = 0; j < nj; j++)
     for (let k = 0; k < nk; k++) [0, ni - 1].forEach((i) => look(i, j, k));
   if (zero / border < ZERO_BORDER) return null;
-  const brain = filled(Uint8Array.from(data, (value) => Number(value !== 0)), grid.shape);
+  const brain = filled(where(data, (value) => value !== 0), grid.shape);
   const volume = millilitres(brain, grid);
   return volume >= BRAIN_ML[0] && volume <= BRAIN_ML[1] ? brain : null;
+}
+
+/** Mark the voxels of which something is true. */
+function where(data: Float32Array, is: (value: number) => boolean): Uint8Array {
+  const mask = new Uint8Array(data.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = Number(is(data[i]));
+  return mask;
 }
 
 /** Return how many millilitres a mask holds. */
@@ -49,7 +56,7 @@ export async function foundMask(scan: Volume, model: Network): Promise<Uint8Arra
     sure[i] = 1 / (1 + Math.exp(-Math.min(9, Math.max(-9, sure[i]))));
   }
   const likely = fetched({ data: sure, grid }, scan.grid);
-  const brain = largest(Uint8Array.from(likely, (p) => Number(p > 0.5)), scan.grid.shape);
+  const brain = largest(where(likely, (sure) => sure > 0.5), scan.grid.shape);
   const litres = millilitres(brain, scan.grid) / 1000;
   if (litres < LEAST_LITRES) {
     throw new WrongInput(

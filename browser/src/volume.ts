@@ -23,6 +23,12 @@ export function readLinear(
   const u = x - i;
   const v = y - j;
   const w = z - k;
+  if (i >= 0 && j >= 0 && k >= 0 && i < ni - 1 && j < nj - 1 && k < nk - 1) {
+    const at = (i * nj + j) * nk + k;
+    const near = line(data, at, w) * (1 - v) + line(data, at + nk, w) * v;
+    const next = at + nj * nk;
+    return near * (1 - u) + (line(data, next, w) * (1 - v) + line(data, next + nk, w) * v) * u;
+  }
   let sum = 0;
   for (let a = 0; a < 2; a++) {
     if (i + a < 0 || i + a >= ni) continue;
@@ -36,6 +42,10 @@ export function readLinear(
     }
   }
   return sum;
+}
+
+function line(data: Float32Array, at: number, share: number): number {
+  return data[at] + (data[at + 1] - data[at]) * share;
 }
 
 /** Return the flat index of the voxel nearest to a place, -1 outside. */
