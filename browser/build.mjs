@@ -17,6 +17,12 @@ const PROGRAMS = [
   "brain.onnx", "affine_t1.onnx", "affine_t1.force.onnx", "dense_t1.onnx",
   "dense_t1.field.onnx", "dense_t1.step.onnx",
 ];
+const DIGITS = [
+  "digits_affine.onnx",
+  ...["loose", "even", "stiff"].flatMap((kind) => [
+    `digits_${kind}.onnx`, `digits_${kind}.field.onnx`,
+  ]),
+];
 const POLICY = [
   "default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'",
   "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "font-src 'self' data:",
@@ -37,8 +43,12 @@ await (node ? script() : page());
 async function script() {
   await esbuild.build({
     ...shared,
-    entryPoints: ["src/agree.ts"],
-    outfile: path.join(out, "agree.mjs"),
+    entryPoints: [
+      { in: "src/agree.ts", out: "agree" },
+      { in: "src/digits/agree.ts", out: "agree-digits" },
+    ],
+    outdir: out,
+    outExtension: { ".js": ".mjs" },
     platform: "node",
     external: ["onnxruntime-web"],
   });
@@ -62,10 +72,36 @@ async function page() {
   fs.copyFileSync(path.join(RUNTIME, "ort-wasm-simd-threaded.mjs"), at("ort-wasm-simd-threaded.mjs"));
   fs.copyFileSync(path.join(HERE, "style.css"), at("style.css"));
   fs.copyFileSync(path.join(HERE, "../site/_static/favicon.svg"), at("favicon.svg"));
-  const html = fs.readFileSync(path.join(HERE, "index.html"), "utf8");
-  const text = html.replace("%POLICY%", POLICY).replace("%DOWNLOAD%", `${megabytes()} MB`);
-  fs.writeFileSync(at("index.html"), text);
+  written("index.html", `${megabytes()} MB`);
+  if (DIGITS.every((name) => fs.existsSync(path.join(MODELS, name)))) await digits();
   await keeper();
+}
+
+/** Write one of the pages with its policy. */
+function written(name, download = "") {
+  const html = fs.readFileSync(path.join(HERE, name), "utf8");
+  const text = html.replace("%POLICY%", POLICY).replace("%DOWNLOAD%", download);
+  fs.writeFileSync(at(name), text);
+}
+
+/** Add the page of the drawn digits: its networks are stored. */
+async function digits() {
+  await esbuild.build({
+    ...shared,
+    entryPoints: [
+      { in: "src/digits/page.ts", out: "digits" },
+      { in: "src/digits/worker.ts", out: "digits-worker" },
+    ],
+    outdir: out,
+    minify: true,
+    conditions: ["onnxruntime-web-use-extern-wasm"],
+  });
+  for (const name of DIGITS) pack(path.join(MODELS, name), `models/${name}.gz`);
+  for (const name of new Set(DIGITS.map((file) => file.split(".")[0]))) {
+    fs.copyFileSync(path.join(MODELS, `${name}.json`), at(`models/${name}.json`));
+  }
+  fs.copyFileSync(path.join(HERE, "digits.css"), at("digits.css"));
+  written("digits.html");
 }
 
 /** Write the service worker, whose version changes with any file. */
