@@ -3,9 +3,6 @@
 python -m tools.demo_pairs FOLDER
 """
 
-import pathlib
-import sys
-
 import numpy as np
 from scipy import ndimage
 
@@ -87,7 +84,7 @@ def save(path, image, affine):
 
 
 def _stored(shape):
-    """Return the matrix from the voxels as `brains` stores them to those of the head."""
+    """Return the matrix from voxels as `brains` stores them to those of the head."""
     _, j, k = shape
     matrix = np.zeros((4, 4))
     matrix[1, 0], matrix[0, 1], matrix[2, 2], matrix[3, 3] = -1, 1, -1, 1
@@ -104,7 +101,3 @@ def write(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for make in (heads, brains, digits):
         make(folder)
-
-
-if __name__ == "__main__":
-    write(pathlib.Path(sys.argv[1]))

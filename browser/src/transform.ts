@@ -130,16 +130,21 @@ function scaling(factors: Vector): Matrix {
 /** Return a function that carries points of the moving scan back, by iteration. */
 export function returner(found: Transform): (point: Vector) => Vector {
   const follow = follower(found);
-  const matrix = affineOf(found);
-  const back = inverse(matrix);
+  const back = inverse(affineOf(found));
+  const moveTo = (here: Vector, point: Vector) => {
+    const there = follow(here);
+    const gap = point.map((value, i) => value - there[i]);
+    return back.slice(0, 3).map((row) => row[0] * gap[0] + row[1] * gap[1] + row[2] * gap[2]);
+  };
   return (point) => {
     let here = carried(back, point);
-    for (let step = 0; step < 30; step++) {
-      const there = follow(here);
-      const gap = [0, 1, 2].map((i) => point[i] - there[i]);
-      const move = [0, 1, 2].map((i) => back[i][0] * gap[0] + back[i][1] * gap[1] + back[i][2] * gap[2]);
-      here = here.map((value, i) => value + move[i]) as Vector;
-      if (Math.hypot(...move) < 1e-2) break;
+    let [move, share] = [moveTo(here, point), 1];
+    for (let step = 0; step < 200 && Math.hypot(...move) > 1e-3; step++) {
+      const next = here.map((value, i) => value + share * move[i]) as Vector;
+      const left = moveTo(next, point);
+      // Where the field is steep a whole step leads too far.
+      if (Math.hypot(...left) >= Math.hypot(...move)) share /= 2;
+      else [here, move, share] = [next, left, Math.min(1, 1.5 * share)];
     }
     return here;
   };
