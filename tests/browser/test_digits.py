@@ -1,10 +1,19 @@
 """Two digits that are drawn on a page, registered while they are drawn."""
 
+import json
 import re
+import subprocess
 import time
 
+import numpy as np
 import pytest
 
+from helpers import transforms
+from registration import models
+from registration.scans import mnist
+from tools import notebooks, try_page
+
+CLOSE = 1e-3
 LEAST_RATE = 20
 MOVES = 60
 
@@ -86,3 +95,33 @@ def test_nothing_is_wider_than_a_phone(digits, scheme):
     wide = watched.page.locator("body").evaluate("(body) => body.scrollWidth")
     assert wide <= 400
     watched.check()
+
+
+@pytest.fixture(scope="session")
+def node_script():
+    """Build the script that registers two digits in Node."""
+    if try_page.missing():
+        pytest.skip(f"the page try cannot be built here: {try_page.missing()}")
+    if not (notebooks.ROOT / "models" / "digits_affine.onnx").exists():
+        pytest.skip("the networks of the digits are not stored: make export")
+    folder = try_page.SOURCE / "build"
+    return try_page.node_script(folder).with_name("agree-digits.mjs")
+
+
+@pytest.mark.parametrize("name", ["digits_loose", "digits_even", "digits_stiff"])
+def test_the_page_finds_the_places_that_python_finds(node_script, name, tmp_path):
+    moving, fixed = mnist.load(7)["test"][:2, None]
+    pair = {"moving": moving.ravel().tolist(), "fixed": fixed.ravel().tolist()}
+    (tmp_path / "pair.json").write_text(json.dumps(pair))
+    words = [node_script, notebooks.ROOT / "models", tmp_path / "pair.json", name]
+    found = json.loads(subprocess.check_output(["node", *map(str, words)]))
+    rough, fine = (models.load(one).network for one in ("digits_affine", name))
+    affine = np.asarray(rough.predict_on_batch([moving, fixed])["transform"])
+    still = transforms.affine_displacement(affine, moving.shape[1:-1])
+    aligned = np.asarray(transforms.warp(moving, still))
+    bent = fine.predict_on_batch([aligned, fixed])["transform"]
+    whole = transforms.compose_affine(affine, bent)
+    places = np.asarray(transforms.points(whole))
+    np.testing.assert_allclose(found["places"], places.ravel(), atol=CLOSE)
+    moved = np.asarray(transforms.warp(moving, whole))
+    np.testing.assert_allclose(found["moved"], moved.ravel(), atol=CLOSE)
