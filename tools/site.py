@@ -108,6 +108,8 @@ def head(path, text):
     """Return a notebook's first cell with its number, and what one can do with it."""
     text = notebooks.with_badge(text, "")
     lines = [f"{{download}}`download <{path.stem}.ipynb>`"]
+    if path.stem in try_page.DRAWN and not try_page.digits_missing():
+        lines.append(f'<a href="../{try_page.DIGITS}">draw two digits</a>')
     if address.known():
         page = f"https://github.com/{address.known()}/blob/main/notebooks"
         lines.insert(0, f"[source]({page}/{path.stem}.py)")

@@ -14,6 +14,9 @@ from tools import demo_pairs, notebooks
 SOURCE = notebooks.ROOT / "browser"
 OLDEST = 20
 PAGE = "try/index.html"
+DIGITS = "try/digits.html"
+# The notebooks from which the page of drawn digits is reached.
+DRAWN = ("01_affine_2d_mnist", "02_deformable_2d_mnist")
 
 
 def missing():
@@ -29,6 +32,13 @@ def missing():
     if not found or int(found[1]) < OLDEST:
         return f"it needs Node.js {OLDEST}; here is {version.stdout.strip() or 'none'}"
     return ""
+
+
+def digits_missing():
+    """Say what is missing to build the page of drawn digits, as `missing`."""
+    if (notebooks.ROOT / "models" / "digits_affine.onnx").exists():
+        return missing()
+    return "its networks are not stored: models/train_digits.py, then make export"
 
 
 def prepare():
@@ -90,6 +100,8 @@ def main(folder):
     if lacking:
         print(f"The page try is left out: {lacking}.")
         return
+    if digits_missing():
+        print(f"The page of drawn digits is left out: {digits_missing()}.")
     build(folder)
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6

@@ -35,6 +35,7 @@ for (const side of ["fixed", "moving"] as const) {
   };
 }
 weight.oninput = wish;
+navigator.serviceWorker?.register("sw.js").catch(() => undefined);
 element("another").onclick = () => another((Number(element<HTMLSelectElement>("digit-fixed").value) + 1) % 10);
 another(3);
 
