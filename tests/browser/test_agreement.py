@@ -88,8 +88,8 @@ def test_the_moved_scan_is_that_of_python(both):
     np.testing.assert_allclose(two.get_qform(), two.affine, atol=1e-4)
     gaps = np.abs(one.get_fdata() - two.get_fdata()) / np.ptp(one.get_fdata())
     print(f"intensities: {gaps.max():.2e} of the range at most")
-    # Steps of Adam go along the sign of a gradient, also where it is next to nothing and
-    # rounding decides: there a refined velocity differs from processor to processor.
+    # Steps of Adam go along the sign of a gradient, also where it is next to nothing
+    # and rounding decides: there a refined velocity is not the same everywhere.
     assert np.quantile(gaps, 0.999) < CLOSE
     assert gaps.max() < (0.05 if record(here)["transform"]["refined"] else CLOSE)
 
