@@ -40,9 +40,9 @@ export function comparison(result: Result): Comparison {
   const pictures: Record<Mode, [Paint, Paint]> = {
     before: [both(before), both(moved)],
     sides: [gray(fixed), gray(moved)],
-    overlay: [both(moved), both(moved)],
-    grid: [gray(moved), gray(moved)],
-    jacobian: [tints, tints],
+    overlay: twice(both(moved)),
+    grid: twice(gray(moved)),
+    jacobian: twice(tints),
   };
   const lines = gridLines(result);
   return {
@@ -54,6 +54,11 @@ export function comparison(result: Result): Comparison {
       label(canvas, view);
     },
   };
+}
+
+/** Return one picture for both sides, between which no line is drawn. */
+function twice(one: Paint): [Paint, Paint] {
+  return [one, one];
 }
 
 /** Return an image as bytes, dark to bright. */
