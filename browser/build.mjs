@@ -115,7 +115,7 @@ async function keeper() {
     define: {
       VERSION: JSON.stringify(version()),
       POLICY: JSON.stringify(POLICY),
-      SHELL: JSON.stringify(["./", ...scripts]),
+      SHELL: JSON.stringify(["./", "index.html", ...scripts]),
     },
   });
 }

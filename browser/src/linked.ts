@@ -1,6 +1,6 @@
 /** Fixed, moving and moved in NiiVue: three planes each, and one crosshair. */
 
-import { Niivue, SHOW_RENDER } from "@niivue/niivue";
+import { Niivue, NVImage, SHOW_RENDER } from "@niivue/niivue";
 import { Vector } from "./matrix";
 import type { Result } from "./pair";
 import { follower, returner } from "./transform";
@@ -76,7 +76,9 @@ async function viewer(canvas: HTMLCanvasElement): Promise<Niivue> {
 
 async function load(viewer: Niivue, bytes: ArrayBuffer, name: string): Promise<void> {
   for (const volume of [...viewer.volumes]) viewer.removeVolume(volume);
-  await viewer.loadFromArrayBuffer(bytes, `${name}.nii`);
+  // Its own loader of buffers would keep every buffer for good.
+  const options = { url: `${name}.nii`, name: `${name}.nii`, buffer: bytes };
+  viewer.addVolume(await NVImage.loadFromUrl(options));
 }
 
 function move(viewer: Niivue, point: Vector): void {

@@ -80,6 +80,7 @@ async function run(): Promise<void> {
     if (!(error instanceof Cancelled)) complain(error);
   } finally {
     busy(false);
+    if (document.activeElement === document.body) start.focus();
   }
 }
 
@@ -123,8 +124,5 @@ element("pairs").addEventListener("click", async (event) => {
   }
 });
 start.addEventListener("click", run);
-stop.addEventListener("click", () => {
-  cancel();
-  start.focus();
-});
+stop.addEventListener("click", cancel);
 navigator.serviceWorker?.register("sw.js").catch(() => undefined);
