@@ -83,7 +83,7 @@ function show(found: Extract<Answer, { kind: "found" }>): void {
   const after = (other: Float32Array) => ncc(fixed, other).toFixed(2);
   element("before-says").textContent = `before, NCC ${after(moving)}`;
   element("affine-says").textContent = `affine, NCC ${after(aligned)}`;
-  element("dense-says").textContent = `and deformed, NCC ${after(moved)}`;
+  element("dense-says").textContent = `deformed, NCC ${after(moved)}`;
   element("grid-says").textContent = `folded ${folded(found.places).toFixed(1)} %`;
   say(`${found.milliseconds.toFixed(0)} ms a registration`);
   element("said").dataset.answers = String(++answers);
