@@ -1,7 +1,8 @@
 """Build the static site of the series into build/site, without running a notebook.
 
 A page is made from the notebook that `make run` left in build/ where its cells are
-those of the source, else from the stored one.
+those of the source, else from the stored one. The page `try` needs Node.js; without it
+the site is built all the same, and says so.
 
     make site
 """
@@ -15,7 +16,7 @@ import sys
 
 import nbformat
 
-from tools import address, claims, gallery, notebooks, readme, tables
+from tools import address, claims, gallery, notebooks, readme, tables, try_page
 
 SOURCE = notebooks.ROOT / "site"
 STAGE = notebooks.ROOT / "build" / "site-source"
@@ -108,6 +109,8 @@ def head(path, text):
     """Return a notebook's first cell with its number, and what one can do with it."""
     text = notebooks.with_badge(text, "")
     lines = [f"{{download}}`download <{path.stem}.ipynb>`"]
+    if path.stem in try_page.DRAWN and not try_page.digits_missing():
+        lines.append(f'<a href="../{try_page.DIGITS}">draw two digits</a>')
     if address.known():
         page = f"https://github.com/{address.known()}/blob/main/notebooks"
         lines.insert(0, f"[source]({page}/{path.stem}.py)")
@@ -218,6 +221,11 @@ def start():
         f":::{{button-ref}} notebooks/{first.stem}\n:ref-type: doc\n:color: primary\n"
         "Read notebook 00\n:::"
     ]
+    if not try_page.missing():
+        buttons.append(
+            f":::{{button-link}} {try_page.PAGE}\n:color: primary\n:outline:\n"
+            "Register two scans in your browser\n:::"
+        )
     if address.stated():
         buttons.append(
             f":::{{button-link}} {notebooks.colab(first.stem)}\n:color: primary\n"
@@ -301,6 +309,7 @@ def main():
     if status == 0:
         size = sum(p.stat().st_size for p in SITE.rglob("*") if p.is_file()) / 1e6
         print(f"{len(names)} notebooks, {size:.1f} MB: build/site/index.html")
+        try_page.main(SITE / "try")
     sys.exit(status)
 
 

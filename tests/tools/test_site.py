@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("jupytext")
 
-from tools import address, notebooks, site, tables  # noqa: E402
+from tools import address, notebooks, site, tables, try_page  # noqa: E402
 
 FRAME = """\
 <div>
@@ -102,6 +102,15 @@ def test_the_title_of_a_page_has_its_number_and_what_one_can_do_with_it(publishe
     assert f"({colab}/notebooks/03_heads.ipynb)" in line
     assert "[source](https://github.com/some.one/thing/blob/main/notebooks/03_" in line
     assert "{download}" in line
+
+
+def test_two_pages_lead_to_the_drawn_digits_where_they_are(monkeypatch):
+    link, path = "draw two digits</a>", notebooks.FOLDER / "01_affine_2d_mnist.py"
+    monkeypatch.setattr(try_page, "digits_missing", lambda: "")
+    assert link in site.head(path, "# Digits")
+    assert link not in site.head(path.with_name("03_heads.py"), "# Heads")
+    monkeypatch.setattr(try_page, "digits_missing", lambda: "no network")
+    assert link not in site.head(path, "# Digits")
 
 
 def test_a_remote_that_is_not_stated_gives_the_source_and_no_colab(pushed):

@@ -1,0 +1,17 @@
+/** What the page and its worker tell each other. */
+
+import type { Input, Options, Result, Stage } from "./pair";
+import type { Scan } from "./reading";
+import type { Transform } from "./transform";
+
+export type Wish =
+  | { kind: "register"; moving: Input; fixed: Input; options: Options }
+  | { kind: "moved"; data: Float32Array; onto: Scan }
+  | { kind: "warp"; found: Transform; onto: Scan };
+
+export type Answer =
+  | { kind: "stage"; stage: Stage; share: number }
+  | { kind: "found"; result: Result; threads: number }
+  | { kind: "file"; blob: Blob }
+  | { kind: "wrong"; text: string }
+  | { kind: "broken"; text: string };
