@@ -13,6 +13,8 @@ from tools import demo_pairs, notebooks
 
 SOURCE = notebooks.ROOT / "browser"
 OLDEST = 20
+# What npm says where there is no network.
+OFFLINE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ECONNRESET", "E403")
 PAGE = "try/index.html"
 DIGITS = "try/digits.html"
 # The notebooks from which the page of drawn digits is reached.
@@ -31,7 +33,7 @@ def missing():
     found = re.match(r"v(\d+)", version.stdout)
     if not found or int(found[1]) < OLDEST:
         return f"it needs Node.js {OLDEST}; here is {version.stdout.strip() or 'none'}"
-    return ""
+    return unreachable()
 
 
 def digits_missing():
@@ -81,6 +83,24 @@ def node_script(folder):
     prepare()
     _run("node", "build.mjs", str(folder.resolve()), "--node")
     return folder / "agree.mjs"
+
+
+def unreachable():
+    """Say that the packages cannot be fetched, or nothing where they are here.
+
+    Returns:
+        str, empty where the page's packages are installed.
+
+    Raises:
+        RuntimeError: If npm fails for another reason than the network's.
+    """
+    try:
+        prepare()
+    except RuntimeError as error:
+        if any(sign in str(error) for sign in OFFLINE):
+            return "its packages cannot be fetched from the npm registry"
+        raise
+    return ""
 
 
 def _run(*command):
