@@ -1,7 +1,7 @@
 /**
  * The same code on the command line of Node, to be held to Python by a test:
  *
- *     node agree.mjs register MODELS MOVING FIXED OUT [affine] [refine]
+ *     node agree.mjs register MODELS MOVING FIXED OUT [affine] [refine] [LABELS.nii]
  *     node agree.mjs read FILE OUT
  *
  * OUT/points.json lists points of the fixed world; results are written beside it.
@@ -32,7 +32,9 @@ async function stored(out: string, file: string, blob: Blob | string): Promise<v
 
 async function registered([models, moving, fixed, out, ...wishes]: string[]): Promise<void> {
   const load = async (file: string) => new Uint8Array(await fs.readFile(path.join(models, file)));
+  const drawn = wishes.find((wish) => wish.endsWith(".nii"));
   const options = {
+    labels: drawn ? await input(drawn) : undefined,
     kind: wishes.includes("affine") ? ("affine" as const) : ("dense" as const),
     refine: wishes.includes("refine"),
   };
@@ -44,6 +46,9 @@ async function registered([models, moving, fixed, out, ...wishes]: string[]): Pr
   const brain = Float32Array.from(result.moving.mask!);
   await stored(out, "moved.nii.gz", await volumeFile(result.moved, result.fixed));
   await stored(out, "brain.nii.gz", await volumeFile(brain, result.moving));
+  if (result.labels) {
+    await stored(out, "labels.nii.gz", await volumeFile(result.labels, result.fixed));
+  }
   await stored(out, "warp.nii.gz", await warpFile(result.found, result.fixed));
   await stored(out, "affine.tfm", affineFile(result.found));
   const carried = points.map(follower(result.found));

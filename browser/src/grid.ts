@@ -61,6 +61,23 @@ export function evenRound(value: number): number {
   return Math.abs(value % 1) === 0.5 && near % 2 !== 0 ? near - 1 : near;
 }
 
+/** Tell whether two grids have one shape and, to 1/20 voxel, one place. */
+export function sameGrid(one: Grid, two: Grid): boolean {
+  if (one.shape.some((count, axis) => count !== two.shape[axis])) return false;
+  const most = Math.min(...spacing(two.affine)) / 20;
+  return corners(one.shape).every((corner) => {
+    const [a, b] = [one, two].map(({ affine }) => carried(affine, corner));
+    return Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]) <= most;
+  });
+}
+
+/** List the voxels in the corners of a shape. */
+export function corners(shape: Vector): Vector[] {
+  return Array.from({ length: 8 }, (_, corner) =>
+    shape.map((count, axis) => (count - 1) * ((corner >> axis) & 1)) as Vector,
+  );
+}
+
 /** Return how far a grid's axes are from right angles: the largest cosine of two. */
 export function shear(grid: Grid): number {
   const sides = spacing(grid.affine);

@@ -3,10 +3,11 @@
 import type { Input, Options, Result, Stage } from "./pair";
 import type { Scan } from "./reading";
 import type { Transform } from "./transform";
+import type { Voxels } from "./writing";
 
 export type Wish =
   | { kind: "register"; moving: Input; fixed: Input; options: Options }
-  | { kind: "moved"; data: Float32Array; onto: Scan }
+  | { kind: "volume"; data: Voxels; onto: Scan }
   | { kind: "warp"; found: Transform; onto: Scan };
 
 export type Answer =

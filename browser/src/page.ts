@@ -13,6 +13,9 @@ const ROLES: Role[] = ["fixed", "moving"];
 const start = element<HTMLButtonElement>("start");
 const stop = element<HTMLButtonElement>("cancel");
 const files: Partial<Record<Role, Chosen>> = {};
+const drawn = element<HTMLInputElement>("file-labels");
+let labels: Chosen | undefined;
+const NO_LABELS = element("about-labels").textContent;
 
 function complain(error: unknown): void {
   const place = element("wrong");
@@ -40,9 +43,28 @@ async function take(role: Role, file: File): Promise<void> {
 
 function keep(role: Role, file: Chosen): void {
   files[role] = file;
+  if (role === "moving") forgetLabels();
   element(`about-${role}`).textContent = `${file.name}: ${described(file)}`;
   element(`drop-${role}`).classList.add("full");
   ready();
+}
+
+/** Keep a label map; one of another grid is refused when the scan is read. */
+async function takeLabels(file: File): Promise<void> {
+  quiet();
+  forgetLabels();
+  try {
+    labels = await chosen(file, file.name);
+    element("about-labels").textContent = `${labels.name}: ${described(labels)}`;
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function forgetLabels(): void {
+  labels = undefined;
+  drawn.value = "";
+  element("about-labels").textContent = NO_LABELS;
 }
 
 /** Say what it will take, once both files are known. */
@@ -70,7 +92,8 @@ async function run(): Promise<void> {
   busy(true);
   try {
     await cached();
-    const wish = { kind: "register" as const, options: { kind, refine } };
+    const options = { kind, refine, labels: labels && plain(labels) };
+    const wish = { kind: "register" as const, options };
     const inputs = { moving: plain(moving), fixed: plain(fixed) };
     const { result, threads } = await registered({ ...wish, ...inputs }, bars.tell);
     bars.end("Done.");
@@ -111,6 +134,7 @@ for (const role of ROLES) {
   });
 }
 
+drawn.addEventListener("change", () => drawn.files?.[0] && takeLabels(drawn.files[0]));
 element("pairs").addEventListener("click", async (event) => {
   const pair = (event.target as HTMLElement).dataset?.pair;
   if (!pair) return;

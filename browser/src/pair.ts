@@ -2,8 +2,9 @@
 
 import { gapOf, judge, measures, Verdict } from "./check";
 import { affine, dense } from "./engine";
-import { Grid } from "./grid";
-import { carried, identity, stretches, Vector } from "./matrix";
+import { corners, Grid } from "./grid";
+import { carriedLabels, labelMap } from "./labels";
+import { carried, identity, stretches } from "./matrix";
 import { cutOut, foundMask, millilitres, strippedMask } from "./masks";
 import type { Network } from "./network";
 import { Brain, Jacobian, measured, Numbers } from "./quality";
@@ -28,6 +29,8 @@ export interface Input {
 export interface Options {
   kind: Kind;
   refine: boolean;
+  /** A label map of the moving scan, to be carried along. */
+  labels?: Input;
 }
 
 export interface Result {
@@ -36,6 +39,8 @@ export interface Result {
   /** The moving scan on the fixed one's grid: where its header puts it, and after. */
   before: Float32Array;
   moved: Float32Array;
+  /** The labels of the moving scan on the fixed one's grid, where there are any. */
+  labels: Int32Array | null;
   found: Transform;
   verdict: Verdict;
   numbers: Numbers;
@@ -61,6 +66,7 @@ export async function register(
   const clock = stopwatch(tell);
   clock.begin("reading");
   const scans = { moving: await read(moving.file, moving.name), fixed: await read(fixed.file, fixed.name) };
+  const drawn = options.labels ? await labelMap(options.labels, scans.moving) : null;
   clock.begin("finding the brains");
   const masksFrom = await findBrains(scans, models("brain"), clock.tell);
   const [own, goal] = [scans.moving, scans.fixed] as [Scan & Brain, Scan & Brain];
@@ -81,6 +87,7 @@ export async function register(
   clock.begin("moving the scan");
   const moved = applied(found, own, goal.grid);
   const before = applied([identity()], own, goal.grid);
+  const labels = drawn && carriedLabels(drawn, own.grid, found, goal.grid);
   clock.begin("measuring");
   const image = { data: moved, grid: goal.grid };
   const { numbers, jacobian } = measured(found, own, goal, image);
@@ -89,7 +96,7 @@ export async function register(
   const warnings = warned(numbers, own, goal, found, masksFrom);
   const used = ["affine_t1", ...(options.kind === "dense" ? ["dense_t1"] : [])];
   return {
-    ...scans, before, moved, found, verdict, numbers, jacobian, masksFrom, warnings, options,
+    ...scans, before, moved, labels, found, verdict, numbers, jacobian, masksFrom, warnings, options,
     models: Object.fromEntries(used.map((name) => [name, models(name).sha256])),
     seconds: clock.end(),
   };
@@ -175,9 +182,7 @@ export function overlaps(one: Grid, two: Grid): boolean {
 }
 
 function bounds({ shape, affine }: Grid): { low: number[]; high: number[] } {
-  const ends = Array.from({ length: 8 }, (_, corner) =>
-    carried(affine, shape.map((n, axis) => (n - 1) * ((corner >> axis) & 1)) as Vector),
-  );
+  const ends = corners(shape).map((corner) => carried(affine, corner));
   const side = (choose: (...values: number[]) => number) =>
     [0, 1, 2].map((axis) => choose(...ends.map((end) => end[axis])));
   return { low: side(Math.min), high: side(Math.max) };

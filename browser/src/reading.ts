@@ -29,8 +29,17 @@ export async function header(file: Blob, name: string): Promise<Header> {
   });
 }
 
-/** Read a whole file, its axes turned to right, anterior, superior. */
+/** Read a scan: a file that holds more than one value. */
 export async function scan(file: Blob, name: string): Promise<Scan> {
+  const found = await volume(file, name);
+  if (!found.data.every((number) => number === found.data[0])) return found;
+  throw new WrongInput(
+    `${name}: Every voxel has the same value. Choose a file with a head in it.`,
+  );
+}
+
+/** Read a whole file, its axes turned to right, anterior, superior. */
+export async function volume(file: Blob, name: string): Promise<Scan> {
   return named(name, async () => {
     const stream = await opened(file, name);
     const start = await stream.upTo(HEADER_BYTES);
@@ -156,9 +165,6 @@ function turned(head: Header, bytes: Uint8Array, name: string): Scan {
   });
   if (bad) {
     throw new WrongInput(`${bad} of its voxels are no numbers. Set them to zero first.`);
-  }
-  if (data.every((number) => number === data[0])) {
-    throw new WrongInput("Every voxel has the same value. Choose a file with a head in it.");
   }
   return { name, data, mask: null, grid: turnedGrid(stored, turn), stored: { grid: stored, turn } };
 }

@@ -41,6 +41,7 @@ export async function show(found: Result, threads: number): Promise<void> {
   fill(element("seconds"), seconds);
   const many = threads === 1 ? "one thread" : `${threads} threads`;
   element("seconds-say").textContent = `${seconds.at(-1)![1]} seconds, ${many}`;
+  element("labels-file").hidden = !found.labels;
   newAxis();
   element("result").focus();
   await showLinked(found);
@@ -107,8 +108,10 @@ element("downloads").addEventListener("click", async (event) => {
 });
 
 async function made(kind: string, found: Result): Promise<Blob> {
-  if (kind === "moved") return file({ kind: "moved", data: found.moved, onto: found.fixed });
-  if (kind === "warp") return file({ kind: "warp", found: found.found, onto: found.fixed });
+  const onto = found.fixed;
+  if (kind === "moved") return file({ kind: "volume", data: found.moved, onto });
+  if (kind === "labels") return file({ kind: "volume", data: found.labels!, onto });
+  if (kind === "warp") return file({ kind: "warp", found: found.found, onto });
   if (kind === "affine") return new Blob([affineFile(found.found)], { type: "text/plain" });
   return new Blob([reportPage(found, pictures(found))], { type: "text/html" });
 }

@@ -27,7 +27,7 @@ function tell(message: Answer): void {
 }
 
 async function answer(wish: Wish): Promise<Answer> {
-  if (wish.kind === "moved") return { kind: "file", blob: await volumeFile(wish.data, wish.onto) };
+  if (wish.kind === "volume") return { kind: "file", blob: await volumeFile(wish.data, wish.onto) };
   if (wish.kind === "warp") return { kind: "file", blob: await warpFile(wish.found, wish.onto) };
   const { moving, fixed, options } = wish;
   await start();

@@ -9,23 +9,28 @@ import { WrongInput } from "./wrong";
 
 const START = 352;
 const FLOAT32 = 16;
+const INT32 = 8;
 const VECTOR = 1007;
 /** A displacement is rounded to such parts of a millimetre. */
 const STEPS_PER_MM = 4096;
 const LPS: Matrix = [[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]];
 
+/** What a file of one number a voxel holds: intensities, or labels. */
+export type Voxels = Float32Array | Int32Array;
+
 /** Return a volume on a scan's grid as a file whose axes run as in the scan's own. */
-export function volumeFile(data: Float32Array, onto: Scan): Promise<Blob> {
+export function volumeFile(data: Voxels, onto: Scan): Promise<Blob> {
   return packed(volumeBytes(data, onto));
 }
 
 /** Return the same before it is packed. */
-export function volumeBytes(data: Float32Array, onto: Scan): ArrayBuffer {
+export function volumeBytes(data: Voxels, onto: Scan): ArrayBuffer {
   const { grid, turn } = onto.stored;
   const bytes = new ArrayBuffer(START + 4 * data.length);
-  const voxels = new Float32Array(bytes, START);
+  const whole = data instanceof Int32Array;
+  const voxels = whole ? new Int32Array(bytes, START) : new Float32Array(bytes, START);
   inFileOrder(grid.shape, turn, (file, turned) => (voxels[file] = data[turned]));
-  writeHeader(bytes, grid, grid.shape, 0);
+  writeHeader(bytes, grid, grid.shape, 0, whole ? INT32 : FLOAT32);
   return bytes;
 }
 
@@ -71,7 +76,13 @@ function still(): [boolean, boolean, boolean] {
   return [false, false, false];
 }
 
-function writeHeader(bytes: ArrayBuffer, grid: Grid, shape: number[], intent: number): void {
+function writeHeader(
+  bytes: ArrayBuffer,
+  grid: Grid,
+  shape: number[],
+  intent: number,
+  type = FLOAT32,
+): void {
   const view = new DataView(bytes);
   const short = (at: number, value: number) => view.setInt16(at, value, true);
   const float = (at: number, value: number) => view.setFloat32(at, value, true);
@@ -79,7 +90,7 @@ function writeHeader(bytes: ArrayBuffer, grid: Grid, shape: number[], intent: nu
   [shape.length, ...shape].forEach((value, i) => short(40 + 2 * i, value));
   for (let i = shape.length + 1; i < 8; i++) short(40 + 2 * i, 1);
   short(68, intent);
-  short(70, FLOAT32);
+  short(70, type);
   short(72, 32);
   const { factor, quaternion } = turnOf(grid.affine);
   [factor, ...spacing(grid.affine), 1, 1, 1, 1].forEach((v, i) => float(76 + 4 * i, v));

@@ -3,36 +3,20 @@
 Run by `make test-browser`. Without playwright or a Chromium these tests are skipped.
 """
 
-import functools
-import http.server
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 
 import pytest
 
+from tools import served
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SITE = ROOT / "build" / "site"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    # WebGL without a graphics card.
-    "--enable-unsafe-swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # What a page may say on the console although nothing is wrong.
 HARMLESS = re.compile(r"ResizeObserver loop|favicon")
 
@@ -69,16 +53,16 @@ def browser():
         "playwright.sync_api",
         reason="browser tests need playwright: make test-browser",
     )
-    path = os.environ.get("CHROMIUM") or next(
-        filter(None, map(shutil.which, NAMES)), ""
-    )
+    path = served.chromium()
     if not path:
         pytest.skip(
             "browser tests need a Chromium on the PATH or named by CHROMIUM; "
             "on Debian: apt-get install chromium"
         )
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=list(served.FLAGS)
+        )
         yield chromium
         chromium.close()
 
@@ -160,18 +144,11 @@ def _wait_for(address, server, log, seconds=60):
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        """Print nothing."""
-
-
 @pytest.fixture(scope="session")
 def site(browser):
     """Serve build/site on this machine and return its address."""
-    if not (SITE / "index.html").exists():
+    if not (served.SITE / "index.html").exists():
         pytest.skip("the site has not been built: make site")
-    handler = functools.partial(_Quiet, directory=str(SITE))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
+    server = served.Server()
+    yield server.address
+    server.stop()

@@ -41,13 +41,23 @@ def run(script, *words):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def drawn(path, scan):
+    """Write a label map of a scan: how bright it is, in four steps."""
+    image = nibabel.load(scan)
+    steps = (np.asarray(image.dataobj) // 64 + (image.dataobj > 0)).astype("int16")
+    nibabel.save(nibabel.Nifti1Image(steps, image.affine), path)
+    return path
+
+
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case)))
 def both(request, script, pairs, tmp_path_factory):
     """Register a pair here and there; return both folders and the points asked for."""
     name, refine, kind = request.param
     files = [pairs / f"{name}_{role}.nii.gz" for role in ("moving", "fixed")]
     here, there = (tmp_path_factory.mktemp(side) for side in ("python", "node"))
-    options = {"transform": kind, "refine": refine, "report": False, "retry": False}
+    labels = drawn(there / "drawn.nii", files[0])
+    options = {"transform": kind, "refine": refine, "labels": labels}
+    options |= {"report": False, "retry": False}
     pair.pair(*files, here / "out", **options)
     fixed = nibabel.load(files[1])
     points = nibabel.affines.apply_affine(
@@ -55,7 +65,7 @@ def both(request, script, pairs, tmp_path_factory):
         np.argwhere(np.asarray(nibabel.load(files[1]).dataobj) > 60)[::997],
     )
     (there / "points.json").write_text(json.dumps(points.tolist()))
-    wishes = [kind] + ["refine"] * refine
+    wishes = [kind, labels] + ["refine"] * refine
     run(script, "register", notebooks.ROOT / "models", *files, there, *wishes)
     return here / "out", there, points
 
@@ -92,6 +102,14 @@ def test_the_moved_scan_is_that_of_python(both):
     # and rounding decides: there a refined velocity is not the same everywhere.
     assert np.quantile(gaps, 0.999) < CLOSE
     assert gaps.max() < (0.05 if record(here)["transform"]["refined"] else CLOSE)
+
+
+def test_the_labels_are_carried_as_python_carries_them(both):
+    one, two = (nibabel.load(folder / "labels.nii.gz") for folder in both[:2])
+    assert two.get_data_dtype() == "int32"
+    one, two = np.asarray(one.dataobj), np.asarray(two.dataobj)
+    assert len(np.unique(two)) == 5
+    assert np.mean(one != two) < CLOSE
 
 
 def test_the_files_of_itk_say_the_same(both):

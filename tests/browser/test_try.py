@@ -1,19 +1,17 @@
 """The page `try`, as a reader uses it; built by `make site` into build/site/try."""
 
-import functools
 import gzip
-import http.server
 import re
 import shutil
-import threading
 
 import nibabel
 import numpy as np
 import pytest
 
 from registration import itk
-from tests.browser import conftest
+from tools import served
 
+PAGE = "/try/index.html"
 DONE = re.compile("Done|Stopped|Cancelled")
 TOO_WIDE = "document.documentElement.scrollWidth - window.innerWidth"
 FIRST_PAINT = """() => new Promise((done) => {
@@ -31,42 +29,12 @@ SECONDS = 90_000  # the longest wait, in milliseconds
 PAINT_MS, MOST_MB, LEAK_MB = 1000, 15, 4
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    """Serve the page and count what is sent."""
-
-    def __init__(self, folder):
-        outer = self
-        self.sent = {}
-
-        class Handler(conftest._Quiet):
-            """Remember the size of every answer."""
-
-            def copyfile(self, source, target):
-                """Send a file."""
-                outer.sent[self.path] = len(source.read())
-                source.seek(0)
-                super().copyfile(source, target)
-
-        super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def address(self):
-        """Where the page is."""
-        return f"http://127.0.0.1:{self.server_address[1]}/try/index.html"
-
-    def stop(self):
-        """Answer no more."""
-        self.shutdown()
-        self.server_close()
-
-
 @pytest.fixture(scope="module")
 def server(browser):
     """Serve the built site."""
-    if not (conftest.SITE / "try" / "index.html").exists():
+    if not (served.SITE / "try" / "index.html").exists():
         pytest.skip("the page try has not been built: make site, with Node.js")
-    server = _Server(str(conftest.SITE))
+    server = served.Server()
     yield server
     server.stop()
 
@@ -96,7 +64,7 @@ def registered(page, pair, refine=False, kind="dense"):
 @pytest.fixture(scope="module")
 def done(server, open_module_page):
     """Open the page and register the heads, one pass."""
-    watched = open_module_page(server.address)
+    watched = open_module_page(server.address + PAGE)
     paint = watched.page.evaluate(FIRST_PAINT)
     watched.page.evaluate(KEEPER)
     assert registered(watched.page, "head") == "Done."
@@ -159,7 +127,7 @@ def test_the_files_can_be_taken_home(done, tmp_path):
         with page.expect_download() as taken:
             page.get_by_role("button", name=name).click()
         taken.value.save_as(tmp_path / name)
-    fixed = nibabel.load(conftest.SITE / "try" / "pairs" / "head_fixed.nii.gz")
+    fixed = nibabel.load(served.SITE / "try" / "pairs" / "head_fixed.nii.gz")
     moved = nibabel.load(tmp_path / "moved.nii.gz")
     np.testing.assert_array_equal(moved.affine, fixed.affine)
     assert moved.shape == fixed.shape
@@ -187,11 +155,40 @@ def test_the_worker_is_gone_when_it_has_answered(done):
     assert done[0].page.workers == []
 
 
+def test_labels_are_carried_along_and_those_of_another_scan_refused(
+    server, open_page, tmp_path
+):
+    page = open_page(server.address + PAGE).page
+    moving = nibabel.load(served.SITE / "try" / "pairs" / "digit_moving.nii.gz")
+    inked = (np.asarray(moving.dataobj) > 100).astype("uint8")
+    for name, data in (("ink.nii.gz", inked), ("other.nii.gz", inked[1:])):
+        nibabel.save(nibabel.Nifti1Image(data, moving.affine), tmp_path / name)
+    page.click("[data-pair=digit]")
+    ready(page)
+    page.select_option("#kind", "affine")
+    page.set_checked("#refine", False)
+    page.set_input_files("#file-labels", tmp_path / "other.nii.gz")
+    page.locator("#about-labels", has_text="other").wait_for()
+    page.click("#start")
+    assert finished(page) == "Stopped."
+    assert "grid is not that of digit_moving" in page.locator("#wrong").inner_text()
+    page.set_input_files("#file-labels", tmp_path / "ink.nii.gz")
+    page.locator("#about-labels", has_text="ink").wait_for()
+    page.click("#start")
+    assert finished(page) == "Done."
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="labels.nii.gz").click()
+    taken.value.save_as(tmp_path / "carried.nii.gz")
+    carried = np.asarray(nibabel.load(tmp_path / "carried.nii.gz").dataobj)
+    assert set(np.unique(carried)) == {0, 1}
+    assert 0.8 < carried.sum() / inked.sum() < 1.25
+
+
 def test_it_works_at_once_and_with_threads_when_the_network_is_gone(browser):
-    server = _Server(str(conftest.SITE))
+    server = served.Server()
     context = browser.new_context()
     page = context.new_page()
-    page.goto(server.address)
+    page.goto(server.address + PAGE)
     page.evaluate(KEEPER)
     assert registered(page, "digit") == "Done."
     server.stop()
@@ -212,7 +209,7 @@ def heap(page):
 
 
 def test_again_and_again_the_heap_does_not_grow(server, open_page):
-    page = open_page(server.address).page
+    page = open_page(server.address + PAGE).page
     sizes = []
     for _ in range(3):
         assert registered(page, "digit", kind="affine") == "Done."
@@ -223,7 +220,7 @@ def test_again_and_again_the_heap_does_not_grow(server, open_page):
 
 
 def test_on_a_phone_by_keyboard_and_cancelled_in_the_middle(server, open_page):
-    watched = open_page(server.address, width=400, scheme="dark")
+    watched = open_page(server.address + PAGE, width=400, scheme="dark")
     page = watched.page
     page.locator("[data-pair=head]").focus()
     page.keyboard.press("Enter")
@@ -258,7 +255,7 @@ def wrong(tmp_path_factory):
     volume(folder / "series.nii.gz", (8, 8, 8, 5))
     volume(folder / "huge.nii.gz", (512, 512, 512))
     volume(folder / "flat.nii", (8, 8, 8))
-    good = conftest.SITE / "try" / "pairs" / "head_fixed.nii.gz"
+    good = served.SITE / "try" / "pairs" / "head_fixed.nii.gz"
     (folder / "cut.nii.gz").write_bytes(good.read_bytes()[:500_000])
     (folder / "short.nii").write_bytes(gzip.decompress(good.read_bytes())[:90_000])
     noise = np.random.default_rng(0).normal(100, 9, (24, 24, 24)).astype("float32")
@@ -276,7 +273,7 @@ def wrong(tmp_path_factory):
     ],
 )
 def test_a_wrong_file_is_refused_at_once(server, wrong, open_page, name, advice):
-    watched = open_page(server.address)
+    watched = open_page(server.address + PAGE)
     watched.page.set_input_files("#file-fixed", wrong / name)
     place = watched.page.locator("#wrong")
     place.wait_for()
@@ -298,7 +295,7 @@ def test_a_wrong_file_is_refused_at_once(server, wrong, open_page, name, advice)
 def test_what_cannot_be_registered_ends_with_advice(
     server, wrong, open_page, name, advice
 ):
-    page = open_page(server.address).page
+    page = open_page(server.address + PAGE).page
     page.click("[data-pair=digit]")
     ready(page)
     page.set_input_files("#file-moving", wrong / name)
@@ -309,8 +306,8 @@ def test_what_cannot_be_registered_ends_with_advice(
 
 
 def test_scans_far_from_each_other_are_told_apart(server, open_page, tmp_path):
-    page = open_page(server.address).page
-    shutil.copy(conftest.SITE / "try" / "pairs" / "head_fixed.nii.gz", tmp_path)
+    page = open_page(server.address + PAGE).page
+    shutil.copy(served.SITE / "try" / "pairs" / "head_fixed.nii.gz", tmp_path)
     near = nibabel.load(tmp_path / "head_fixed.nii.gz")
     far = near.affine.copy()
     far[0, 3] += 1000
