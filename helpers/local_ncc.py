@@ -26,7 +26,7 @@ def ncc_map(fixed, moved, window=9):
     Raises:
         ValueError: If the window is not odd and positive.
     """
-    box = _box_mean(fixed.shape[1:-1], window)
+    box = box_mean(fixed.shape[1:-1], window)
     *_, covariance, fixed_scale, moved_scale = _statistics(fixed, moved, box)
     return covariance * fixed_scale * moved_scale
 
@@ -93,8 +93,8 @@ def _slope(fixed, moved, window, floor, rest):
 
     With the variances' floor as `rest`, equal images have no slope at all.
     """
-    box = _box_mean(fixed.shape[1:-1], window)
-    spread = _box_mean(fixed.shape[1:-1], window, adjoint=True)
+    box = box_mean(fixed.shape[1:-1], window)
+    spread = box_mean(fixed.shape[1:-1], window, adjoint=True)
     (fixed, mean_fixed), (moved, mean_moved), covariance, fixed_scale, moved_scale = (
         _statistics(fixed, moved, box, floor)
     )
@@ -123,7 +123,7 @@ def _centre(image):
     return image - ops.mean(image, axis=axes, keepdims=True)
 
 
-def _box_mean(shape, window, adjoint=False):
+def box_mean(shape, window, adjoint=False):
     """Return the function that averages over windows: one matrix product an axis.
 
     Near the border the windows have fewer voxels, so the adjoint, which hands each

@@ -7,6 +7,7 @@ hard; the training takes the mean.
 import functools
 
 from helpers import local_ncc
+from helpers import mind as descriptors
 from helpers.backend import ops
 
 _TINY_VARIANCE = 1e-10
@@ -111,6 +112,39 @@ def lncc_loss(fixed, moved, window=9, squared=False, weights=None):
     weights = ops.cast(weights, ncc.dtype)
     total = ops.maximum(ops.sum(weights, axis=axes), 1e-6)
     return 1 - ops.sum(ncc * weights, axis=axes) / total
+
+
+def mind_loss(fixed, moved, window=3, radius=2, weights=None):
+    """Return the mean squared difference of two images' descriptors, see `mind.mind`.
+
+    For pairs of different contrast: what is compared is how each voxel lies in its own
+    image, not how bright it is.
+
+    Args:
+        fixed: Float tensor `(batch, *shape, 1)`.
+        moved: Float tensor of the same shape.
+        window: Odd width of a patch in voxels.
+        radius: Distance of the patches in voxels.
+        weights: Non-negative tensor `(batch, *shape, 1)`, or `None`.
+
+    Returns:
+        Float tensor `(batch,)` in [0, 1): 0 for images equal up to brightness and
+        contrast, and for two flat ones, with a finite gradient.
+
+    Raises:
+        ValueError: If the shapes differ, or as `mind.mind`.
+
+    Reference:
+        Heinrich et al., Medical Image Analysis 16 (2012).
+    """
+    fixed, moved, axes = _same_shape(fixed, moved)
+    both = [descriptors.mind(image, window, radius) for image in (fixed, moved)]
+    apart = ops.mean(ops.square(both[0] - both[1]), axis=-1, keepdims=True)
+    if weights is None:
+        return ops.mean(apart, axis=axes)
+    weights = ops.cast(weights, apart.dtype)
+    total = ops.maximum(ops.sum(weights, axis=axes), 1e-6)
+    return ops.sum(apart * weights, axis=axes) / total
 
 
 def dice_loss(fixed, moved):
