@@ -192,6 +192,26 @@ def test_a_head_has_dark_air_and_fluid_gray_matter_and_white_matter_in_order(mad
         assert set(np.unique(labels)) == {0, *template.LABEL_NAMES}
 
 
+@pytest.mark.parametrize(
+    ("contrast", "order"), [("t1", (1, 2, 4)), ("t2", (4, 2, 1)), ("pd", (4, 1, 2))]
+)
+def test_another_contrast_is_the_same_head_with_other_tissues_bright(contrast, order):
+    where = simulate.grid(4.0)
+    plain = simulate.subject(3, where, skull=False).scan
+    other = simulate.subject(3, where, skull=False, contrast=contrast).scan
+    np.testing.assert_array_equal(other.labels, plain.labels)
+    np.testing.assert_array_equal(other.landmarks, plain.landmarks)
+    assert (other.image == plain.image).all() == (contrast == "t1")
+    deep = ndimage.binary_erosion(plain.labels > 0, iterations=2)
+    bright = [np.median(other.image[deep & (plain.labels == kind)]) for kind in order]
+    assert bright[0] + 0.02 < bright[1] < bright[2] - 0.02
+
+
+def test_an_unknown_contrast_is_refused():
+    with pytest.raises(ValueError, match="t1, t2, pd"):
+        simulate.subject(3, simulate.grid(8.0), contrast="flair")
+
+
 def test_left_labels_lie_on_the_left(made):
     names = made.label_names()
     labels = made.fixed.labels(0)[0]

@@ -17,6 +17,20 @@ from registration.scans import scan as scans
 from registration.scans.sources.simulated import head, smooth_warp, template
 
 WORK_MM = 2.0
+# How bright tissues are where the contrast is not that of T1: in the brain by name,
+# around it by what they would be in T1, from air to fat.
+CONTRASTS = {
+    "t1": None,
+    "t2": {
+        "brain": {"fluid": 0.95, "gray": 0.60, "white": 0.42, "detail": -0.3},
+        "around": (0.02, 0.05, 0.95, 0.25, 0.35, 0.45, 0.50, 0.65),
+    },
+    "pd": {
+        "brain": {"fluid": 0.70, "gray": 0.85, "white": 0.66, "detail": -0.2},
+        "around": (0.02, 0.10, 0.70, 0.60, 0.65, 0.60, 0.70, 0.95),
+    },
+}
+T1 = {"fluid": 0.15, "gray": 0.49, "white": 0.69, "detail": 0.45}
 FIELD_OF_VIEW_MM = (180, 240, 240)
 CENTRE_MM = (0.0, -4.0, -26.0)
 
@@ -89,7 +103,7 @@ def truth(seed):
     return _draw(np.random.default_rng(seed))[0]
 
 
-def subject(seed, where, skull=True):
+def subject(seed, where, skull=True, contrast="t1"):
     """Make one head.
 
     Args:
@@ -97,16 +111,26 @@ def subject(seed, where, skull=True):
             anatomy at every voxel size.
         where: The `grid.Grid` to make it on.
         skull: False sets everything outside the brain to zero.
+        contrast: `"t1"`, or what the same head looks like in another sequence:
+            `"t2"`, where fluid is brightest and white matter darker than gray, or
+            `"pd"`, where gray matter is brightest.
 
     Returns:
         A `Subject`: its `scan` has `image` float32 in [0, 1], `labels` uint8 (zero
         outside the brain, else see `template.LABEL_NAMES`) and `landmarks`.
+
+    Raises:
+        ValueError: If the contrast is unknown.
     """
+    if contrast not in CONTRASTS:
+        raise ValueError(
+            f"contrast must be one of {', '.join(CONTRASTS)}. Received: {contrast!r}"
+        )
     random = np.random.default_rng(seed)
     truth, outer, traits = _draw(random)
     factor = max(1, round(where.spacing[0] / WORK_MM))
     fine = where.subdivided((factor,) * 3)
-    image = _render(truth, outer, traits, fine)
+    image = _render(truth, outer, traits, fine, CONTRASTS[contrast])
     image *= _bias(traits, _axes(fine))
     noise = random.standard_normal((2, *image.shape), dtype="float32")
     noise *= traits["noise"]
@@ -216,8 +240,27 @@ def _bias(traits, axes):
     return np.exp(field) * (1 - fall).astype("float32")
 
 
-def _render(truth, outer, traits, fine):
+def _looks(contrast):
+    """Return the brightness of the brain's tissues, and a function for those around."""
+    if contrast is None:
+        return T1, lambda value: value
+    known = (
+        head.AIR, head.BONE, head.FLUID, head.MUSCLE, head.SKIN, head.MARROW,
+        head.CORD, head.FAT,
+    )  # fmt: skip
+    return contrast["brain"], lambda value: np.interp(
+        value, known, contrast["around"]
+    ).astype("float32")
+
+
+def _render(truth, outer, traits, fine, contrast=None):
     """Return the intensities of a head, before bias and noise."""
+    bright, look = _looks(contrast)
+    # A subject's tissues are off the mean by as much in every contrast.
+    tissues = {
+        name: traits[name] + (bright[name] - T1[name])
+        for name in ("fluid", "gray", "white")
+    }
     axes, edge = _axes(fine), fine.spacing[0]
     parts, around = template.load(), template.load().head
     inner, where = _map(truth, axes), _map(outer, axes)
@@ -234,28 +277,28 @@ def _render(truth, outer, traits, fine):
     from_bone = cavity - np.maximum(field("gap"), 0.5) - skull
     surface = head.smooth_minimum(face, from_bone - scalp, 4)
     below = (face < edge) & ((from_bone > -skull - edge) | (where[2] < -56))
-    tissue = np.full(fine.shape, head.AIR, "float32")
-    tissue[below] = _sample(around.tissue, around.affine, where[:, below])
+    tissue = np.full(fine.shape, look(head.AIR), "float32")
+    tissue[below] = _sample(look(around.tissue), around.affine, where[:, below])
     layers = np.full(fine.shape, traits["fat"], "float32")
-    layers *= 1 + 0.5 * (field("marrow") - 0.4)
-    paint(layers, -surface - 2.0, head.SKIN)
-    paint(layers, from_bone - 1.5, head.MUSCLE)
+    layers = look(layers * (1 + 0.5 * (field("marrow") - 0.4)))
+    paint(layers, -surface - 2.0, look(head.SKIN))
+    paint(layers, from_bone - 1.5, look(head.MUSCLE))
     paint(layers, face, tissue)
-    image = np.full(fine.shape, head.AIR, "float32")
+    image = np.full(fine.shape, look(head.AIR), "float32")
     paint(image, surface, layers)
     in_skull = np.clip((where[2] + 66) / 4, 0, 1)
-    bone = np.full(fine.shape, head.BONE, "float32")
+    bone = np.full(fine.shape, look(head.BONE), "float32")
     marrow = np.abs(from_bone + skull / 2) - 0.22 * skull
-    paint(bone, marrow, np.clip(field("marrow"), head.BONE, 0.8))
+    paint(bone, marrow, look(np.clip(field("marrow"), head.BONE, 0.8)))
     paint(image, from_bone, bone, in_skull)
-    paint(image, from_bone + skull, traits["fluid"], in_skull)
+    paint(image, from_bone + skull, tissues["fluid"], in_skull)
     near = cavity < 6
     points = inner[:, near]
     share, gray, white, detail = (
         _sample(volume, parts.affine, points)
         for volume in (parts.mask, parts.gray, parts.white, parts.detail)
     )
-    brain = traits["fluid"] * (1 - gray - white) + 0.45 * detail
-    brain += traits["gray"] * gray + traits["white"] * white
+    brain = tissues["fluid"] * (1 - gray - white) + bright["detail"] * detail
+    brain += tissues["gray"] * gray + tissues["white"] * white
     image[near] += (brain - image[near]) * share
     return np.maximum(image, 0)
