@@ -44,7 +44,8 @@ def run(script, *words):
 def drawn(path, scan):
     """Write a label map of a scan: how bright it is, in four steps."""
     image = nibabel.load(scan)
-    steps = (np.asarray(image.dataobj) // 64 + (image.dataobj > 0)).astype("int16")
+    bright = np.asarray(image.dataobj)
+    steps = (bright // 64 + (bright > 0)).astype("int16")
     nibabel.save(nibabel.Nifti1Image(steps, image.affine), path)
     return path
 
