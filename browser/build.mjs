@@ -23,6 +23,8 @@ const DIGITS = [
     `digits_${kind}.onnx`, `digits_${kind}.field.onnx`,
   ]),
 ];
+// For the processor, and for the graphics card too; a page fetches one of them.
+const RUNTIMES = ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.jspi"];
 const POLICY = [
   "default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'",
   "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "font-src 'self' data:",
@@ -66,10 +68,11 @@ async function page() {
     // Codecs of volumes that come in pieces over a network: NiiVue is given whole ones.
     external: ["numcodecs/*"],
   });
-  const wasm = "ort-wasm-simd-threaded.wasm";
-  pack(path.join(RUNTIME, wasm), `${wasm}.gz`);
+  for (const name of RUNTIMES) {
+    pack(path.join(RUNTIME, `${name}.wasm`), `${name}.wasm.gz`);
+    fs.copyFileSync(path.join(RUNTIME, `${name}.mjs`), at(`${name}.mjs`));
+  }
   for (const name of PROGRAMS) pack(path.join(MODELS, name), `models/${name}.gz`);
-  fs.copyFileSync(path.join(RUNTIME, "ort-wasm-simd-threaded.mjs"), at("ort-wasm-simd-threaded.mjs"));
   fs.copyFileSync(path.join(HERE, "style.css"), at("style.css"));
   fs.copyFileSync(path.join(HERE, "../site/_static/favicon.svg"), at("favicon.svg"));
   written("index.html", `${megabytes()} MB`);
@@ -132,10 +135,10 @@ function files() {
   return fs.readdirSync(out, { recursive: true }).filter((name) => fs.statSync(at(name)).isFile());
 }
 
-/** Return how large the page is without the built-in pairs. */
+/** Return how much a page fetches at most, without the built-in pairs. */
 function megabytes() {
   const bytes = files()
-    .filter((name) => !name.startsWith("pairs"))
+    .filter((name) => !name.startsWith("pairs") && name !== `${RUNTIMES[0]}.wasm.gz`)
     .reduce((sum, name) => sum + fs.statSync(at(name)).size, 0);
   return Math.ceil(bytes / 1e6);
 }

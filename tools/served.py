@@ -3,12 +3,11 @@
 import functools
 import http.server
 import os
+import pathlib
 import shutil
 import threading
 
-from tools import notebooks
-
-SITE = notebooks.ROOT / "build" / "site"
+SITE = pathlib.Path(__file__).resolve().parents[1] / "build" / "site"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--headless",

@@ -25,19 +25,24 @@ export type Feeds = Record<string, Float32Array>;
 /** How the bytes of a stored file are come by. */
 export type Fetcher = (file: string) => Promise<Uint8Array>;
 
-/** Return a network whose programs start when they are asked for. */
+/**
+ * Return a network whose programs start when they are asked for. The network itself may
+ * run on the graphics card; the programs around it, which read between voxels, may not.
+ */
 export function network(
   ort: typeof Ort,
   name: string,
   contract: Contract,
   fetcher: Fetcher,
+  card = false,
 ): Network {
   const sessions = new Map<string, Ort.InferenceSession>();
   async function session(ending: string): Promise<Ort.InferenceSession> {
     let found = sessions.get(ending);
     if (!found) {
       const bytes = await fetcher(`${name}${ending}.onnx`);
-      const options = { executionProviders: ["wasm"], logSeverityLevel: 3 as const };
+      const executionProviders = card && !ending ? ["webgpu", "wasm"] : ["wasm"];
+      const options = { executionProviders, logSeverityLevel: 3 as const };
       found = await ort.InferenceSession.create(bytes, options);
       sessions.set(ending, found);
     }

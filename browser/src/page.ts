@@ -4,8 +4,9 @@ import { builtIn, chosen, Chosen, described, droppable, Role } from "./chosen";
 import { element } from "./dom";
 import { cancel, Cancelled, registered } from "./jobs";
 import { megabytes } from "./memory";
-import { Kind, overlaps } from "./pair";
+import { Device, Kind, overlaps } from "./pair";
 import { progress } from "./progress";
+import { graphics } from "./runtime";
 import { clear, show } from "./shown";
 import { WrongInput } from "./wrong";
 
@@ -93,7 +94,8 @@ async function run(): Promise<void> {
   try {
     await cached();
     const options = { kind, refine, labels: labels && plain(labels) };
-    const wish = { kind: "register" as const, options };
+    const device = element<HTMLSelectElement>("device").value as Device;
+    const wish = { kind: "register" as const, options, device };
     const inputs = { moving: plain(moving), fixed: plain(fixed) };
     const { result, threads } = await registered({ ...wish, ...inputs }, bars.tell);
     bars.end("Done.");
@@ -149,4 +151,8 @@ element("pairs").addEventListener("click", async (event) => {
 });
 start.addEventListener("click", run);
 stop.addEventListener("click", cancel);
+void graphics().then((found) => {
+  element("device-row").hidden = found === "none";
+  if (found === "card") element<HTMLSelectElement>("device").value = "card";
+});
 navigator.serviceWorker?.register("sw.js").catch(() => undefined);

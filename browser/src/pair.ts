@@ -13,6 +13,8 @@ import { affineOf, applied, faded, isAffine, isField, Transform } from "./transf
 import { WrongInput } from "./wrong";
 
 export type Kind = "affine" | "dense";
+/** What runs the networks. */
+export type Device = "processor" | "card";
 export const STAGES = [
   "reading", "finding the brains", "affine", "the other way", "every voxel",
   "moving the scan", "measuring",

@@ -1,16 +1,16 @@
 /** All that takes time, beside the page: registering, and packing of large files. */
 
-import * as ort from "onnxruntime-web/wasm";
-import { program, unpacked } from "./assets";
+import type * as Ort from "onnxruntime-web";
+import { program } from "./assets";
 import { contracts } from "./contracts";
 import type { Answer, Wish } from "./messages";
 import { Network, network } from "./network";
 import { register } from "./pair";
+import { runtime } from "./runtime";
 import { volumeFile, warpFile } from "./writing";
 import { WrongInput } from "./wrong";
 
 const HERE = new URL("./", import.meta.url);
-const MOST_THREADS = 4;
 const networks = new Map<string, Network>();
 
 self.onmessage = async ({ data }: MessageEvent<Wish>) => {
@@ -29,29 +29,28 @@ function tell(message: Answer): void {
 async function answer(wish: Wish): Promise<Answer> {
   if (wish.kind === "volume") return { kind: "file", blob: await volumeFile(wish.data, wish.onto) };
   if (wish.kind === "warp") return { kind: "file", blob: await warpFile(wish.found, wish.onto) };
-  const { moving, fixed, options } = wish;
-  await start();
-  const result = await register(moving, fixed, options, loaded, (stage, share) =>
-    tell({ kind: "stage", stage, share }),
-  );
-  return { kind: "found", result, threads: ort.env.wasm.numThreads ?? 1 };
+  const { moving, fixed, options, device } = wish;
+  const ort = await runtime(device, HERE);
+  const load = (name: string) => loaded(ort, name, device === "card");
+  try {
+    const result = await register(moving, fixed, options, load, (stage, share) =>
+      tell({ kind: "stage", stage, share }),
+    );
+    return { kind: "found", result, threads: ort.env.wasm.numThreads ?? 1 };
+  } catch (error) {
+    if (device !== "card" || error instanceof WrongInput) throw error;
+    throw new WrongInput(
+      "The graphics card gave up. Choose the processor and register again. " +
+        `(${(error as Error).message})`,
+    );
+  }
 }
 
-/** Start ONNX Runtime: several threads where the page is isolated, one elsewhere. */
-async function start(): Promise<void> {
-  const { wasm } = ort.env;
-  const most = Math.min(MOST_THREADS, navigator.hardwareConcurrency);
-  wasm.numThreads = self.crossOriginIsolated ? most : 1;
-  wasm.wasmPaths = { mjs: new URL("ort-wasm-simd-threaded.mjs", HERE).href };
-  const binary = await unpacked(new URL("ort-wasm-simd-threaded.wasm.gz", HERE));
-  wasm.wasmBinary = binary.buffer as ArrayBuffer;
-}
-
-function loaded(name: string): Network {
+function loaded(ort: typeof Ort, name: string, card: boolean): Network {
   let found = networks.get(name);
   if (!found) {
     const folder = new URL("models/", HERE);
-    found = network(ort, name, contracts[name], (file) => program(file, folder));
+    found = network(ort, name, contracts[name], (file) => program(file, folder), card);
     networks.set(name, found);
   }
   return found;
