@@ -5,42 +5,63 @@ import functools
 import logging
 import os
 import subprocess
+import sys
 import threading
 
 _tracing = threading.local()
-# What TensorFlow's C++ side tells at its start and nobody has to act on.
+# What TensorFlow's C++ side tells and nobody has to act on. A remapper that fails
+# leaves a program as it was.
 _CHATTER = (
     r"^([IW][0-9]{4} |[-0-9]+ [.:0-9]+: [IW] |WARNING: All log messages before absl"
+    r"|E[0-9]{4} .*remapper failed"
     r"|.*(cuInit|Unable to register cu)|[[:space:]]*$)"
 )
+_IN_NOTEBOOK = "ipykernel" in sys.modules
 
 
-@contextlib.contextmanager
-def _without_startup_chatter():
-    """Filter what is written to stderr while TensorFlow starts.
+def _filtered():
+    """Let what is written to stderr pass through grep from now on.
 
-    Some of its lines ignore TF_CPP_MIN_LOG_LEVEL and would stand in every notebook.
-    The filter is a process of its own, so that an error is shown even where starting
-    TensorFlow ends this one.
+    Some lines ignore TF_CPP_MIN_LOG_LEVEL and would stand in every notebook. The filter
+    is a process of its own, so that an error is shown even where TensorFlow ends this
+    one.
+
+    Returns:
+        A function that takes the filter away, or None where there is no grep: better
+        every line than none.
     """
     stderr = os.dup(2)
+    command = ["grep", "--line-buffered", "-v", "-E", _CHATTER]
     try:
-        shown = subprocess.Popen(
-            ["grep", "-v", "-E", _CHATTER], stdin=subprocess.PIPE, stdout=stderr
-        )
-    except OSError:  # no grep: better every line than none
+        shown = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stderr)
+    except OSError:
         os.close(stderr)
-        yield
-        return
+        return None
     os.dup2(shown.stdin.fileno(), 2)
     shown.stdin.close()
-    try:
-        yield
-    finally:
+
+    def end():
         os.dup2(stderr, 2)
         os.close(stderr)
         shown.wait()
 
+    return end
+
+
+@contextlib.contextmanager
+def _without_startup_chatter():
+    """Filter what is written to stderr while TensorFlow starts."""
+    end = None if _IN_NOTEBOOK else _filtered()
+    try:
+        yield
+    finally:
+        if end:
+            end()
+
+
+# In a kernel only C++ writes there, so that the filter may stay.
+if _IN_NOTEBOOK:
+    _filtered()
 
 with _without_startup_chatter():
     import keras

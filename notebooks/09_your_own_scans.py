@@ -80,7 +80,7 @@ import tempfile
 
 import nibabel
 import numpy as np
-from IPython import display
+from matplotlib import image as image_files
 
 from helpers import metrics
 from registration import __main__ as command_line
@@ -221,13 +221,17 @@ outlines = page[page.index("<h2>Outlines") :]
 first = re.search(r'src="data:image/(png|jpeg);base64,([^"]+)"', outlines)
 print(len(drawn), "pictures;", len(page) // 1000, "kB; links to fetch:",
       len(re.findall(r'(?:src|href)="https?:', page)))  # fmt: skip
-display.Image(
-    base64.b64decode(first.group(2)),
-    format=first.group(1),
-    width=620,
-    alt="The outline of the fixed brain over the moving scan before and after, and "
-    "over the fixed scan",
+pixels = image_files.imread(io.BytesIO(base64.b64decode(first[2])), first[1])
+picture = show.figure(
+    8,
+    8 * pixels.shape[0] / pixels.shape[1],
+    "The outline of the fixed brain over the moving scan before and after, and over "
+    "the fixed scan",
 )
+ax = picture.subplots()
+ax.imshow(pixels)
+ax.set_axis_off()
+picture
 
 # %% [markdown]
 # ## A volume: `moved.nii.gz`

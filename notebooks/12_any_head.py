@@ -471,7 +471,6 @@ assert max(by_mind.values()) < begin["t1"] - 0.8
 assert millimetres["descent, local NCC"]["t2"] > begin["t2"] + 0.8
 table()
 
-
 # %% [markdown]
 # Along MIND all three contrasts arrive at nearly the same place, and on T1 it is about
 # as good as the local NCC. What it costs: two to three times the seconds a step, and
@@ -491,12 +490,12 @@ millimetres["dense_any, one pass"] = {
     for kind, one in moving.items()
 }
 by_any = millimetres["dense_any, one pass"]
-assert once["t1"] - 0.1 < by_any["t1"] < begin["t1"] - 0.8
+assert by_any["t1"] < begin["t1"] - 0.5
 assert begin["t2"] + 0.3 < by_any["t2"] < once["t2"] - 0.5
 table()
 
 # %% [markdown]
-# On T1 about what `dense_t1` does, on T2 half of the harm, and harm still. Its dose of
+# On T1 a little behind `dense_t1`, on T2 half of its harm, and harm still. Its dose of
 # contrast, a painted scan in four, was meant for *other scanners' T1*, not for T2. So
 # look there: the cohort's own scanner, and heads of others that none of this was chosen
 # on. All methods start from the same refined affine of each pair; the table was made by
@@ -528,6 +527,7 @@ print(gain[["cohort", "any to any", *abroad]].round(3).to_string())
 assert gain[abroad].min() > 0.01 and gain["cohort"] < 0
 rows = [(name, *(f"{v:.0f}" for v in row)) for name, *row in harm.itertuples(name=None)]
 show.table(["worse than its start, % of the pairs", *harm.columns], rows)
+
 
 # %% [markdown]
 # The same trade as in the two small trainings, on real heads: behind at home, ahead on

@@ -50,7 +50,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder) / "held.txt"
         held.write_text("".join(pins))
-        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+        pip = [sys.executable, "-m", "pip", "install", "-qq"]
         done = subprocess.run([*pip, "--constraint", held, *wanted])
     if done.returncode:
         sys.exit(done.returncode)
