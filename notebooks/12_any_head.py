@@ -146,6 +146,7 @@ def tre(found):
     return np.linalg.norm(there - moving["t1"].landmarks, axis=1).mean()
 
 
+# %%
 twelve, network = models.load("affine_t1"), models.load("dense_t1")
 start = affine.register(moving["t1"], fixed, twelve, steps=12)
 millimetres = {"the start": dict.fromkeys(moving, tre(start))}
@@ -279,6 +280,7 @@ def loss(batch, outputs):
     return similarity + 0.05 * losses.smoothness(outputs["velocity"])
 
 
+# %%
 def score(network, look):
     """Return the mean Dice of the test brains' slices on the fixed one's."""
     dice = []
@@ -459,6 +461,7 @@ def descended(scan, loss, smooth):
     return start @ transform.Transform([dense.field(np.asarray(velocity), grid, 5)])
 
 
+# %%
 for name, kind, smooth in (
     ("descent, local NCC", refinement.lncc5, 0.1),
     ("descent, MIND", losses.mind_loss, 0.03),
