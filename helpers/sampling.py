@@ -149,16 +149,22 @@ def _interpolate(rows, index, axes):
 
 
 def _linear(image, points, fill):
+    # Not every XLA's clip leaves a position that is no number what it is.
+    lost = ops.any(ops.isnan(points), axis=-1, keepdims=True)
+    return ops.where(lost, float("nan"), _read(image, points, fill))
+
+
+def _read(image, points, fill):
     return _interpolate(*_locate(image, points, fill))
 
 
 def _gradient_in_points(image, points, upstream, fill):
-    gradient = backend.value_and_gradient(lambda p: upstream * _linear(image, p, fill))
+    gradient = backend.value_and_gradient(lambda p: upstream * _read(image, p, fill))
     return gradient(points)[1]
 
 
 def _gradient_in_image(image, points, upstream, fill):
-    gradient = backend.value_and_gradient(lambda i: upstream * _linear(i, points, fill))
+    gradient = backend.value_and_gradient(lambda i: upstream * _read(i, points, fill))
     return gradient(image)[1]
 
 
