@@ -60,8 +60,7 @@ def _without_startup_chatter():
 
 
 # In a kernel only C++ writes there, so that the filter may stay.
-if _IN_NOTEBOOK:
-    _filtered()
+_FILTER = _filtered() if _IN_NOTEBOOK else None
 
 with _without_startup_chatter():
     import keras

@@ -81,6 +81,7 @@ SEED = 0
 
 # %%
 import dataclasses
+import time
 
 import keras
 import numpy as np
@@ -132,8 +133,8 @@ show.panels(
 
 # %% [markdown]
 # All three start from the affine that the refined network finds for the T1 pair, so
-# that only the deformation differs. What is measured is how far 200-odd landmarks end
-# up from where they truly are: the *target registration error*, TRE.
+# that only the deformation differs. What is measured is how far 406 landmarks end up
+# from where they truly are: the *target registration error*, TRE.
 #
 # **Predict.** The stored network `dense_t1` brings the T1 pair from 5.3 mm to about 4.
 # What will it do to the T2 pair: a little less, nothing, or harm?
@@ -164,14 +165,17 @@ def table():
 
 
 begin, once = millimetres["the start"], millimetres["dense_t1, one pass"]
+refined = millimetres["dense_t1, refined"]
+assert len(fixed.landmarks) == 406
 assert once["t1"] < begin["t1"] - 0.8
 assert min(once["t2"], once["pd"]) > begin["t2"] + 0.8
+assert all(refined[kind] > once[kind] + 0.1 for kind in ("t2", "pd"))
 table()
 
 # %% [markdown]
 # Harm, and the refinement makes it worse: it descends the same local NCC, for which a
 # dark ventricle on a bright one is the worst that there is, so it pulls them apart. No
-# error is raised, and the fields are smooth.
+# error is raised.
 #
 # ## What must not matter, varied at random
 # The mend is in the training. `augmentation.random_look` sends intensities through a
@@ -345,12 +349,16 @@ if scans.source == "ixi":
     assert own["own"][-1] > before + 0.02
     assert own["another"][-1] < before - 0.03
     assert dress["another"][-1] > own["another"][-1] + 0.04
+    # More training, less Dice abroad, at each of the five tests.
+    assert max(np.diff(own["another"])) < 0.003
+    assert before < dress["own"][-1] < own["own"][-1] - 0.01
+    assert min(dress["another"]) > before - 0.02
 picture
 
 
 # %% [markdown]
 # (Dotted: the start.) The left picture is what a paper on one data set would show: as
-# they are is better, and still rising. The right one is what its user gets: **the
+# they are is better. The right one is what its user gets: **the
 # more the network has learned of its scanner, the worse it does on another one.**
 # Random contrast costs some of the gain at home, and never falls far below the start
 # abroad. It also learns more slowly: it has more to learn.
@@ -370,7 +378,8 @@ def built(image, window=3, radius=2):
     away = []
     for axis in range(3):
         for step in (-radius, radius):
-            other = np.roll(image, step, axis)
+            # The voxel `step` further along the axis comes to this place.
+            other = np.roll(image, -step, axis)
             squares = (image - other)[None, ..., None] ** 2
             away.append(ops.convert_to_numpy(box(squares))[0, ..., 0])
     away = np.stack(away, axis=-1)
@@ -382,7 +391,7 @@ def built(image, window=3, radius=2):
 ours = built(moving["t1"].image)
 theirs = ops.convert_to_numpy(mind.mind(moving["t1"].image[None, ..., None]))[0]
 inner = (slice(8, -8),) * 3
-apart = np.abs(np.sort(ours[inner]) - np.sort(theirs[inner])).max()
+apart = np.abs(ours[inner] - theirs[inner]).max()
 print(f"apart from helpers.mind by at most {apart:.1e}")
 assert apart < 1e-3
 
@@ -392,7 +401,7 @@ assert apart < 1e-3
 
 # %%
 described = {
-    kind: ops.convert_to_numpy(mind.mind(one.image[None, ..., None]))[0, ..., 2]
+    kind: ops.convert_to_numpy(mind.mind(one.image[None, ..., None]))[0, ..., 3]
     for kind, one in moving.items()
 }
 show.panels(
@@ -432,10 +441,18 @@ axes[0].set_ylabel("loss")
 assert np.argmin(values["MIND"]) == 8 and np.argmin(values["local NCC"]) != 8
 picture
 
+# %%
+matter = (moving["t1"].labels > 1).astype("float32")[None, ..., None]
+unmoved = moving["t2"].image[None, ..., None]
+inside = float(ops.convert_to_numpy(losses.ncc_loss(still, unmoved, matter))[0])
+print(f"1 - NCC in gray and white matter alone, unmoved: {inside:.2f}")
+assert inside > 1.2
+
 # %% [markdown]
 # The local NCC has a *peak* at zero: it drives a T2 away from where it belongs. The
-# global one is pulled together by the dark surroundings, which says nothing about the
-# inside. MIND has its valley where it should be.
+# global one has its valley there as well, but owes it to the outline, since both
+# brains are bright on black: inside, in gray and white matter, the two run against
+# each other. MIND has its valley where it should be.
 #
 # ## Descend it
 # No network: the velocity of notebook 08, from zero, once along the local NCC and once
@@ -466,18 +483,24 @@ for name, kind, smooth in (
     ("descent, local NCC", refinement.lncc5, 0.1),
     ("descent, MIND", losses.mind_loss, 0.03),
 ):
-    millimetres[name] = {
-        contrast: tre(descended(one, kind, smooth)) for contrast, one in moving.items()
-    }
+    millimetres[name] = {}
+    for contrast, one in moving.items():
+        clock = time.perf_counter()
+        millimetres[name][contrast] = tre(descended(one, kind, smooth))
+    # The last of the three: the program was compiled for the first.
+    print(f"{name}: {time.perf_counter() - clock:.1f} s")
 by_mind = millimetres["descent, MIND"]
 assert max(by_mind.values()) < begin["t1"] - 0.8
+assert max(by_mind.values()) - min(by_mind.values()) < 0.6
+assert by_mind["t1"] < millimetres["descent, local NCC"]["t1"] + 0.3
 assert millimetres["descent, local NCC"]["t2"] > begin["t2"] + 0.8
 table()
 
 # %% [markdown]
-# Along MIND all three contrasts arrive at nearly the same place, and on T1 it is about
-# as good as the local NCC. What it costs: two to three times the seconds a step, and
-# that flat regions have no opinion.
+# Along MIND all three contrasts arrive at nearly the same place, and on T1 it is
+# about as good as the local NCC. It costs the seconds above, and flat regions have no
+# opinion. (Its smoothness was chosen on this head and one more of ten; the table at
+# the end has the others too.)
 #
 # ## The stored network for any head
 # `dense_any` had this training in three dimensions: 113 scans, each dressed by itself,
@@ -528,6 +551,10 @@ gain = dice.loc["dense_any"] - dice.loc["dense_t1"]
 print("dense_any beside dense_t1, one pass, Dice:")
 print(gain[["cohort", "any to any", *abroad]].round(3).to_string())
 assert gain[abroad].min() > 0.01 and gain["cohort"] < 0
+after = dice.loc["dense_any refined"] - dice.loc["dense_t1 refined"]
+assert after[["cohort", "any to any", *abroad]].abs().max() < 0.01
+other_contrast = wide("tre_mm")[["simulated t2", "simulated pd"]]
+assert (other_contrast.idxmin() == "MIND").all()
 rows = [(name, *(f"{v:.0f}" for v in row)) for name, *row in harm.itertuples(name=None)]
 show.table(["worse than its start, % of the pairs", *harm.columns], rows)
 
@@ -594,14 +621,15 @@ def squared(fixed, moved):
     return losses.lncc_loss(fixed, moved, window=5, squared=True)
 
 
-found = tre(descended(moving["t2"], squared, 0.05))
+found = tre(descended(moving["t2"], squared, 0.1))
 print(f"squared {found:.1f} mm, MIND {by_mind['t2']:.1f}, start {begin['t2']:.1f}")
 assert by_mind["t2"] < found
 
 
 # %% [markdown]
 # **2.** No: the order of tissues is kept, and the local NCC that it was trained with
-# drops brightness and contrast. It loses some of its gain.
+# drops brightness and contrast. But it sees the images, not the loss, and has never
+# seen any like these: most of its gain is lost.
 
 
 # %%
@@ -612,13 +640,14 @@ def darker(image):
 
 found = score(trained["seen as they are"], darker)
 print(f"as they are {own['own'][-1]:.3f}, squared {found:.3f}, start {before:.3f}")
-assert scans.source != "ixi" or before - 0.01 < found < own["own"][-1] + 0.005
+assert scans.source != "ixi" or before - 0.01 < found < (before + own["own"][-1]) / 2
 
 
 # %% [markdown]
-# **3.** To stand still, or worse: for two images of unlike contrast a signed local NCC
-# is raised by moving dark away from bright. Over many random pairs these pulls cancel.
-# The loss of the start is then hard to beat:
+# **3.** Less, and some of it wrong: where the contrast of one is turned around, a
+# signed local NCC is raised by moving dark away from bright. Seen by that loss, a
+# dressed pair is much nearer to two images that have nothing in common, for which it
+# is 1:
 
 
 # %%

@@ -84,9 +84,32 @@ def prepared(scan, kind):
     return dataclasses.replace(bare, mask=None)
 
 
+def measured(scan, goal, target, found):
+    """Measure a transform by the structures that the labels of both scans share.
+
+    Args:
+        scan: The moving `scan.Scan`, its labels numbered by `structures`.
+        goal: The fixed scan's labels, numbered so.
+        target: The fixed `scan.Scan`.
+        found: `transform.Transform`.
+
+    Returns:
+        Dict of `dice` and `folded_percent`.
+    """
+    folds = [
+        metrics.folding(field.voxels()[None])["folded_percent"][0]
+        for field in found.fields
+    ]
+    moved = found.apply(scan, target.grid).labels
+    return {
+        "dice": metrics.mean_dice(goal, moved, min_voxels=1),
+        "folded_percent": max(folds, default=0.0),
+    }
+
+
 def row(scan, table, scheme, kind, name, stage):
     """Register one head; return its row without the keys."""
-    fixed = _fixed()
+    fixed = cohort_fixed()
     goal = structures(fixed.labels, table, "ixi", scheme)
     moving = prepared(scan, kind)
     target = prepared(fixed.stripped() if kind == "brain" else fixed, kind)
@@ -95,20 +118,13 @@ def row(scan, table, scheme, kind, name, stage):
     found = affine.register(moving, target, model, steps)
     if stage.startswith("dense"):
         found = dense.register(moving, target, other, found, STEPS[stage])
-    moved = found.apply(scan, fixed.grid).labels
-    folds = [
-        metrics.folding(field.voxels()[None])["folded_percent"][0]
-        for field in found.fields
-    ]
-    return {
-        "dice": metrics.mean_dice(goal, moved, min_voxels=1),
-        "structures": len(np.unique(goal)) - 1,
-        "folded_percent": max(folds, default=0.0),
-    }
+    count = len(np.unique(goal)) - 1
+    return measured(scan, goal, fixed, found) | {"structures": count}
 
 
 @functools.cache
-def _fixed():
+def cohort_fixed():
+    """Return the cohort's fixed scan."""
     limit = {"train": 1, "test": 1}
     found = cohort.load("ixi", 2.0, limit=limit, progress=False).fixed.scan(0)
     return dataclasses.replace(found, landmarks=None)
